@@ -1,0 +1,162 @@
+"""
+Settings: the only place that reads the environment and configuration files.
+
+Taken from, the later the stronger: the defaults below, ``[tool.vboxkit]`` in the nearest
+``pyproject.toml``, environment variables ``VBOXKIT_<NAME>``, arguments.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from vboxkit.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Keep", "Settings", "StartMode", "cache_dir", "environment"]
+
+#: How a machine is started; see `Machine.start`.
+StartMode = Literal["auto", "headless", "gui", "driverless"]
+
+#: Which disposable machines stay when their test is over.
+Keep = Literal["never", "failed", "always"]
+
+PREFIX = "VBOXKIT_"
+
+
+def environment() -> dict[str, str]:
+    """Return a copy of this process's environment."""
+    return dict(os.environ)
+
+
+def set_environment(name: str, value: str) -> None:
+    """Set a variable of this process, for libraries that read nothing else."""
+    os.environ[name] = value
+
+
+@lru_cache(maxsize=1)
+def cache_dir() -> Path:
+    """Return the folder for what can be made again: ``VBOXKIT_CACHE_DIR``, or the user's cache."""
+    chosen = os.environ.get(PREFIX + "CACHE_DIR")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("vboxkit", appauthor=False))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """
+    What can be set. All timeouts are in seconds.
+
+    Example:
+        >>> Settings.load(boot_timeout=60).boot_timeout
+        60.0
+    """
+
+    #: The VirtualBox home for disposable machines, apart from the user's own.
+    home: Path = field(default_factory=lambda: cache_dir() / "home")
+    #: The image of `lab.image()` and of the `vm` fixture.
+    image: str = "tiny"
+    #: How machines are started.
+    start_mode: StartMode = "auto"
+    #: Which disposable machines stay when their test is over.
+    keep: Keep = "never"
+    #: A machine's first answer after a cold start.
+    boot_timeout: float = 180.0
+    #: The process of a machine until the machine runs.
+    start_timeout: float = 60.0
+    #: A first SSH connection to a guest that is up.
+    ssh_timeout: float = 60.0
+    #: One command in the guest.
+    command_timeout: float = 300.0
+    #: The guest's clean shutdown.
+    shutdown_timeout: float = 60.0
+    #: A lock of a machine that somebody else holds.
+    lock_timeout: float = 10.0
+    #: A long operation of VirtualBox: import, clone, snapshot.
+    progress_timeout: float = 3600.0
+    #: The building of an image by another process.
+    image_timeout: float = 900.0
+
+    @classmethod
+    def load(cls, *, folder: Path | None = None, **arguments: Any) -> Settings:
+        """
+        Collect the settings from all sources.
+
+        Args:
+            folder: Where to look for ``pyproject.toml``, upwards; the current folder if left out.
+            **arguments: The strongest source; `None` means "not given".
+
+        Raises:
+            SettingsError: A name or value is wrong; the message names source and right ones.
+        """
+        names = {f.name for f in fields(cls)}
+        values: dict[str, Any] = {}
+        for source, given in (
+            _pyproject(folder or Path.cwd()),
+            ("the environment", _from_environment(names)),
+            ("the arguments", {k: v for k, v in arguments.items() if v is not None}),
+        ):
+            for name, value in given.items():
+                if name not in names:
+                    near = difflib.get_close_matches(name, names, n=1)
+                    raise SettingsError(
+                        f"{source}: there is no setting {name!r}",
+                        hint=f"{near[0]!r}" if near else f"one of {', '.join(sorted(names))}",
+                    )
+                values[name] = _converted(source, name, value)
+        return cls(**values)
+
+
+def _converted(source: str, name: str, value: Any) -> Any:
+    import msgspec
+
+    kind = {
+        "home": Path,
+        "image": str,
+        "start_mode": StartMode,
+        "keep": Keep,
+    }.get(name, float)
+    if kind is Path:
+        return Path(value).expanduser().absolute()
+    try:
+        # Not strict: environment variables are text.
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as error:
+        allowed = getattr(kind, "__args__", None)
+        raise SettingsError(
+            f"{source}: {name} = {value!r}: {error}",
+            hint=f"one of {', '.join(allowed)}" if allowed else "a number of seconds",
+        ) from error
+
+
+def _from_environment(names: set[str]) -> Mapping[str, Any]:
+    # Other VBOXKIT_ variables exist (CACHE_DIR, and what a sandbox tells its commands).
+    found = {name: os.environ.get(PREFIX + name.upper()) for name in names}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _pyproject(folder: Path) -> tuple[str, Mapping[str, Any]]:
+    for place in (folder, *folder.parents):
+        path = place / "pyproject.toml"
+        if path.is_file():
+            if sys.version_info >= (3, 11):
+                import tomllib
+            else:
+                import tomli as tomllib  # the same library, for 3.10
+            try:
+                table = tomllib.loads(path.read_text(encoding="utf-8"))
+            except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+                raise SettingsError(f"{path}: {error}") from error
+            mine = table.get("tool", {}).get("vboxkit", {})
+            return f"{path} [tool.vboxkit]", {k.replace("-", "_"): v for k, v in mine.items()}
+    return "pyproject.toml", {}
