@@ -4,7 +4,8 @@ Every error that vboxkit raises.
 VBoxKitError                      catch this to catch all
 ├── SetupError                    the host is not ready; the message ends with what mends it
 │   ├── VirtualBoxNotFoundError   (also ImportError)
-│   └── UnsupportedVersionError
+│   ├── UnsupportedVersionError
+│   └── DriverNeededError         only VirtualBox's kernel driver can do this
 ├── SettingsError                 (also ValueError)   a setting with a wrong name or value
 ├── ApiError                      VirtualBox refused: .code .symbol .text .operation
 │   ├── NotFoundError             (also LookupError)  .kind .wanted .available
@@ -44,6 +45,7 @@ __all__ = [
     "CommandFailedError",
     "CommandTimeoutError",
     "ConnectionLostError",
+    "DriverNeededError",
     "EmulatedWarning",
     "GuestAuthError",
     "GuestConnectionError",
@@ -108,6 +110,10 @@ class VirtualBoxNotFoundError(SetupError, ImportError):
 
 class UnsupportedVersionError(SetupError):
     """The VirtualBox found is older than 7.0."""
+
+
+class DriverNeededError(SetupError):
+    """VirtualBox can do this only with its kernel driver, and it is not there."""
 
 
 class SettingsError(VBoxKitError, ValueError):

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from vboxkit.core.waiting import seconds
+from vboxkit.core.waiting import seconds, wait_until
+from vboxkit.errors import WaitTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import timedelta
 
-__all__ = ["ProcessId", "describe", "find", "kill"]
+__all__ = ["ProcessId", "describe", "find", "kill", "wait_gone"]
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,29 @@ def kill(process: ProcessId, *, timeout: float | timedelta = 10) -> bool:
     except psutil.TimeoutExpired:
         return not process.alive
     return True
+
+
+def wait_gone(pid: int, *, timeout: float | timedelta) -> bool:
+    """
+    Wait until a process that is not our child has ended.
+
+    Returns:
+        Whether it has.
+    """
+    try:
+        process = ProcessId.of(pid)
+    except ProcessLookupError:
+        return True
+    # Not psutil's wait(): a zombie that its parent never reaps would be waited for in vain.
+    try:
+        return wait_until(
+            lambda: None if process.alive else True,
+            what=f"process {pid} to end",
+            timeout=timeout,
+            poll=0.01,
+        )
+    except WaitTimeoutError:
+        return False
 
 
 def find(*, argument: str, environment: Mapping[str, str]) -> Iterator[ProcessId]:

@@ -97,7 +97,7 @@ def wait_until(
     *,
     what: str,
     timeout: Timeout,
-    poll: float | timedelta = 0.05,
+    poll: float | timedelta | Callable[[int], float] = 0.05,
     retry_on: tuple[type[Exception], ...] = (),
     evidence: Callable[[], str] | None = None,
     last_seen: Callable[[], object] | None = None,
@@ -135,11 +135,19 @@ def wait_until(
         'running'
     """
     deadline = Deadline(timeout, clock=clock)
-    pause = seconds(poll)
+    pause: Callable[[int], float]
+    if callable(poll):
+        pause = poll
+    else:
+        fixed = seconds(poll)
+
+        def pause(_: int) -> float:
+            return fixed
+
     retrying = tenacity.Retrying(
         sleep=clock.sleep,
         stop=lambda _: deadline.expired,
-        wait=lambda _: min(pause, deadline.remaining),
+        wait=lambda state: min(pause(state.attempt_number), deadline.remaining),
         retry=tenacity.retry_if_result(lambda value: value is None)
         | tenacity.retry_if_exception_type(retry_on),
     )

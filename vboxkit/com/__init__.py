@@ -1,0 +1,1 @@
+"""The boundary to VirtualBox: nothing above it imports vboxapi."""

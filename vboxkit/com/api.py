@@ -1,0 +1,81 @@
+"""
+The seam between vboxkit and a way into VirtualBox.
+
+`vboxkit.machines` sees VirtualBox only through an `Api`. `vboxkit.com.xpcom` is one; a second one
+(the web service, say) has to give the same: raw objects with VirtualBox's attributes and methods,
+and the few things below, which differ from one way in to the next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+__all__ = ["Api", "ForeignError"]
+
+
+@dataclass(frozen=True)
+class ForeignError:
+    """
+    What a foreign exception says.
+
+    Attributes:
+        code: The result code, unsigned.
+        symbol: Its name in the running version, or the code in hexadecimal.
+        text: VirtualBox's words.
+        lost: Whether the other side is gone.
+    """
+
+    code: int
+    symbol: str
+    text: str
+    lost: bool = False
+
+
+class Api(Protocol):
+    """One way into one VirtualBox."""
+
+    #: The folder of the installation.
+    installation: Path
+    #: The VirtualBox home, if it is not the user's own.
+    home: Path | None
+    #: The environment which processes need in order to meet the same VBoxSVC.
+    environment: dict[str, str]
+
+    @property
+    def virtualbox(self) -> Any:
+        """The raw ``IVirtualBox``."""
+
+    @property
+    def version(self) -> tuple[int, int, int]:
+        """The running version."""
+
+    def session(self) -> Any:
+        """Return a new raw ``ISession``."""
+
+    def value(self, enumeration: str, name: str) -> Any:
+        """
+        Return the running version's value of ``MachineState``, ``Running``.
+
+        Raises:
+            UnsupportedVersionError: The running version has no such name.
+        """
+
+    def name(self, enumeration: str, value: Any) -> str:
+        """Return the name of a value of an enumeration in the running version."""
+
+    def names(self, enumeration: str) -> Sequence[str]:
+        """Return all names of an enumeration in the running version."""
+
+    def array(self, obj: Any, attribute: str) -> list[Any]:
+        """Return an attribute that is an array."""
+
+    def cast(self, obj: Any, interface: str) -> Any:
+        """Return the same object as another of its interfaces."""
+
+    def foreign(self, error: BaseException) -> ForeignError | None:
+        """Read an exception of this way in; `None` for an exception that is not foreign."""

@@ -1,0 +1,107 @@
+"""The one place where VirtualBox's errors become vboxkit's."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from vboxkit.errors import (
+    AlreadyExistsError,
+    ApiError,
+    ConnectionLostError,
+    InvalidStateError,
+    NotFoundError,
+    StorageError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from vboxkit.com.api import Api, ForeignError
+
+__all__ = ["error_class", "translated", "translation"]
+
+#: From the result code's name to the error. Codes that are not here become `ApiError`.
+#: Source: the VirtualBox SDK reference, "Error codes"; E_ and NS_ names from the platform.
+_CLASSES: dict[str, type[ApiError]] = {
+    "VBOX_E_OBJECT_NOT_FOUND": NotFoundError,
+    "VBOX_E_INVALID_VM_STATE": InvalidStateError,
+    "VBOX_E_INVALID_OBJECT_STATE": InvalidStateError,
+    "VBOX_E_INVALID_SESSION_STATE": InvalidStateError,
+    "VBOX_E_OBJECT_IN_USE": InvalidStateError,
+    "VBOX_E_FILE_ERROR": StorageError,
+    "VBOX_E_IPRT_ERROR": StorageError,
+    "E_ACCESSDENIED": InvalidStateError,
+}
+
+_HINTS: dict[type[ApiError], str] = {
+    ConnectionLostError: "connect again in a new process; VBoxSVC.log in the VirtualBox home"
+    " tells why it ended",
+}
+
+
+def error_class(foreign: ForeignError) -> type[ApiError]:
+    """Return the class of error that a foreign one becomes."""
+    if foreign.lost:
+        return ConnectionLostError
+    if foreign.symbol == "VBOX_E_FILE_ERROR" and foreign.text.endswith("already exists"):
+        # createMachine() has no code of its own for a name that is taken.
+        return AlreadyExistsError
+    return _CLASSES.get(foreign.symbol, ApiError)
+
+
+def translation(
+    foreign: ForeignError, *, operation: str, subject: str = "", state: str = ""
+) -> ApiError:
+    """
+    Make vboxkit's error from a foreign one.
+
+    Args:
+        foreign: What the foreign exception said.
+        operation: What was asked ("take a snapshot").
+        subject: Of which object ("machine 'web'").
+        state: The state it was in, if known.
+    """
+    cls = error_class(foreign)
+    text = foreign.text.strip() or "VirtualBox gave no reason"
+    who = f"{subject} ({state})" if subject and state else subject
+    message = f"cannot {operation}: {text} [{foreign.symbol}]"
+    if who:
+        message = f"{who}: {message}"
+    error = cls(
+        message,
+        code=foreign.code,
+        symbol=foreign.symbol,
+        text=foreign.text,
+        operation=operation,
+        hint=_HINTS.get(cls),
+    )
+    if isinstance(error, InvalidStateError):
+        error.state = state
+    return error
+
+
+@contextmanager
+def translated(
+    api: Api, operation: str, *, subject: str = "", state: Callable[[], str] | None = None
+) -> Iterator[None]:
+    """
+    Turn foreign exceptions that leave the block into vboxkit's.
+
+    Args:
+        api: The way in, which knows its exceptions.
+        operation: What the block does, after "cannot".
+        subject: The object, for the message.
+        state: Read only if something went wrong.
+    """
+    try:
+        yield
+    except Exception as error:
+        foreign = api.foreign(error)
+        if foreign is None:
+            raise
+        seen = ""
+        if state is not None and not foreign.lost:
+            with suppress(Exception):  # the state only adorns the message
+                seen = state()
+        raise translation(foreign, operation=operation, subject=subject, state=seen) from error

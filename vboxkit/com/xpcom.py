@@ -1,0 +1,198 @@
+"""Into VirtualBox by XPCOM (COM on Windows): the only user of vboxapi."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+import re
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vboxkit import settings
+from vboxkit.com import installation
+from vboxkit.com.api import ForeignError
+from vboxkit.errors import SetupError, UnsupportedVersionError, VirtualBoxNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["XpcomApi", "isolation", "open_api"]
+
+OLDEST = (7, 0)
+
+#: The other side is gone: what a call gives after VBoxSVC or a VM process died. E_ABORT is what
+#: XPCOM's transport gives; it is not used for anything else by the calls we make.
+_LOST = frozenset(
+    {
+        0x80004004,  # NS_ERROR_ABORT
+        0x800706BA,  # RPC_S_SERVER_UNAVAILABLE
+        0x800706BE,  # RPC_S_CALL_FAILED
+        0x80010108,  # RPC_E_DISCONNECTED
+        0x8001010A,  # RPC_E_SERVERCALL_RETRYLATER
+    }
+)
+
+
+def isolation(home: Path) -> dict[str, str]:
+    """
+    Return the environment that gives a VirtualBox home a VBoxSVC of its own.
+
+    Every process that uses the same home computes the same socket name, and so they meet.
+    """
+    digest = hashlib.sha256(str(home).encode()).hexdigest()[:12]
+    return {"VBOX_USER_HOME": str(home), "VBOX_IPC_SOCKETID": f"vboxkit-{digest}"}
+
+
+class XpcomApi:
+    """The process's one connection by vboxapi. Any thread may use it."""
+
+    def __init__(self, manager: Any, home: Path | None, folder: Path) -> None:
+        self._manager = manager
+        self._constants = manager.constants
+        self._names: dict[str, dict[Any, str]] = {}
+        self._pid = os.getpid()
+        self.home = home
+        self.installation = folder
+        self.environment = isolation(home) if home else {}
+        # xpcom.Exception, or pywin32's com_error; not known before vboxapi has loaded them.
+        self._exception: type[BaseException] = manager.oXcptClass
+        self._virtualbox = manager.getVirtualBox()
+        self._symbols = {
+            value & 0xFFFFFFFF: name
+            for name, value in {
+                **{k: v for k, v in vars(manager.statuses).items() if isinstance(v, int)},
+                **self._constants.all_values("Result"),
+            }.items()
+        }
+        self.version = _version(str(self._virtualbox.version))
+
+    @property
+    def virtualbox(self) -> Any:
+        if os.getpid() != self._pid:
+            # XPCOM's threads and sockets do not survive fork(): the first call would hang.
+            raise SetupError(
+                f"this process was forked from one ({self._pid}) that is connected to VirtualBox",
+                hint="use the multiprocessing start method 'spawn' (or 'forkserver')",
+            )
+        return self._virtualbox
+
+    def session(self) -> Any:
+        return self._manager.getSessionObject(self.virtualbox)
+
+    def value(self, enumeration: str, name: str) -> Any:
+        try:
+            return self._constants.all_values(enumeration)[name]
+        except KeyError:
+            version = ".".join(map(str, self.version))
+            raise UnsupportedVersionError(
+                f"VirtualBox {version} has no {enumeration} {name!r}",
+                hint=f"one of {', '.join(self.names(enumeration))}",
+            ) from None
+
+    def name(self, enumeration: str, value: Any) -> str:
+        table = self._names.get(enumeration)
+        if table is None:
+            values = self._constants.all_values(enumeration)
+            # Bounds such as FirstOnline share their value with a state's own name.
+            bounds = [name for name in values if name.startswith(("First", "Last"))]
+            ordered = [*bounds, *(name for name in values if name not in bounds)]
+            table = self._names[enumeration] = {values[name]: name for name in ordered}
+        return table.get(value) or f"{enumeration}({value})"
+
+    def names(self, enumeration: str) -> Sequence[str]:
+        return sorted(self._constants.all_values(enumeration))
+
+    def array(self, obj: Any, attribute: str) -> list[Any]:
+        return list(self._manager.getArray(obj, attribute))
+
+    def cast(self, obj: Any, interface: str) -> Any:
+        return self._manager.queryInterface(obj, interface)
+
+    def foreign(self, error: BaseException) -> ForeignError | None:
+        if not isinstance(error, self._exception):
+            return None
+        code = int(self._manager.xcptGetStatus(error)) & 0xFFFFFFFF
+        return ForeignError(
+            code=code,
+            symbol=self._symbols.get(code, f"0x{code:08x}"),
+            text=str(self._manager.xcptGetMessage(error) or ""),
+            lost=code in _LOST,
+        )
+
+
+_guard = threading.Lock()
+_open: XpcomApi | None = None
+
+
+def open_api(home: Path | None = None) -> XpcomApi:
+    """
+    Connect this process to VirtualBox.
+
+    XPCOM reads the home and the name of its socket once, when it is loaded: a process sees one
+    VirtualBox, and asking for another home later is an error.
+
+    Args:
+        home: A VirtualBox home of its own, with a VBoxSVC of its own; the user's if left out.
+
+    Raises:
+        VirtualBoxNotFoundError: No VirtualBox, or none that this Python can load.
+        UnsupportedVersionError: It is older than 7.0.
+        SetupError: VBoxSVC did not start, or this process is connected to another home.
+    """
+    global _open  # noqa: PLW0603 - XPCOM is one per process
+    with _guard:
+        if _open is not None:
+            if _open.home != home:
+                raise SetupError(
+                    f"this process is connected to VirtualBox home {_open.home or 'of the user'},"
+                    f" and cannot use {home or 'the home of the user'} as well",
+                    hint="use another process for the other home",
+                )
+            return _open
+        found = installation.find()
+        if home is not None:
+            try:
+                home.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise SetupError(
+                    f"cannot make the VirtualBox home {home}: {error}",
+                    hint=f"check who may write to {home.parent}, or set VBOXKIT_HOME",
+                ) from error
+            for name, value in isolation(home).items():
+                settings.set_environment(name, value)
+        vboxapi = installation.import_vboxapi()
+        try:
+            manager = vboxapi.VirtualBoxManager(None, None)
+        except (ImportError, OSError, NameError) as error:
+            raise VirtualBoxNotFoundError(
+                f"VirtualBox in {found.folder} cannot be loaded by this Python: {error}",
+                hint="vboxkit sandbox run -- COMMAND uses a VirtualBox with a Python of its own",
+            ) from error
+        # Without it VirtualBoxManager.__del__ prints an ImportError at exit, when the modules
+        # it wants are gone already.
+        atexit.register(manager.deinit)
+        if manager.getVirtualBox() is None:
+            raise SetupError(
+                "VBoxSVC, VirtualBox's server process, did not start",
+                hint=f"read {home or '~/.config/VirtualBox'}/VBoxSVC.log",
+            )
+        api = XpcomApi(manager, home, found.folder)
+        if api.version < OLDEST:
+            version = ".".join(map(str, api.version))
+            raise UnsupportedVersionError(
+                f"VirtualBox {version} in {found.folder} is older than 7.0",
+                hint="install VirtualBox 7",
+            )
+        _open = api
+        return api
+
+
+def _version(text: str) -> tuple[int, int, int]:
+    match = re.match(r"(\d+)\.(\d+)\.(\d+)", text)
+    if match is None:
+        raise UnsupportedVersionError(
+            f"VirtualBox calls its version {text!r}", hint="install VirtualBox 7"
+        )
+    return int(match[1]), int(match[2]), int(match[3])

@@ -1,0 +1,1 @@
+"""The object model: VirtualBox's own nouns, without the ``I``."""

@@ -1,0 +1,167 @@
+"""Importing appliances (OVF packages and OVA files)."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vboxkit.core.waiting import Deadline
+from vboxkit.errors import OvfError, ProgressFailedError, StorageError
+from vboxkit.machines.clones import require_free_name
+from vboxkit.machines.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vboxkit.core.waiting import Timeout
+    from vboxkit.machines.machine import Machine
+    from vboxkit.machines.virtualbox import VirtualBox
+
+__all__ = ["Appliances"]
+
+
+class Appliances:
+    """Import of appliances: ``vbox.appliances.import_("x.ova")``."""
+
+    def __init__(self, vbox: VirtualBox) -> None:
+        self._vbox = vbox
+
+    def import_(
+        self,
+        source: Path | str,
+        *,
+        name: str | None = None,
+        memory_mb: int | None = None,
+        cpus: int | None = None,
+        keep_macs: bool = False,
+        timeout: Timeout | None = None,
+        on_update: Callable[[Progress], None] | None = None,
+    ) -> Machine:
+        """
+        Import the one machine of an appliance and register it.
+
+        Args:
+            source: An ``.ova`` or ``.ovf`` file.
+            name: The machine's name; the appliance's suggestion if left out, with a number behind
+                it if that name is taken.
+            memory_mb: RAM in MiB, instead of the appliance's.
+            cpus: Virtual CPUs, instead of the appliance's.
+            keep_macs: Keep the MAC addresses of the appliance.
+            timeout: Seconds; `Settings.progress_timeout` if left out.
+            on_update: Called about four times a second with the progress.
+
+        Raises:
+            StorageError: The file is missing or cannot be read.
+            OvfError: It is no appliance, is damaged, or holds not exactly one machine.
+            AlreadyExistsError: There is a machine of the name asked for.
+            ProgressFailedError: VirtualBox failed on the way (no space, for one).
+
+        Example:
+            ``vbox.appliances.import_("debian.ova", name="web", memory_mb=2048)``
+        """
+        vbox = self._vbox
+        api = vbox._api
+        path = Path(source).expanduser().absolute()
+        _check_readable(path)
+        if name is not None:
+            require_free_name(api, name)
+        deadline = Deadline(timeout if timeout is not None else vbox.settings.progress_timeout)
+        subject = f"appliance {path.name}"
+        with vbox._translated(f"import {path}"):
+            com = api.virtualbox.createAppliance()
+            self._read(com, path, subject, deadline)
+            systems = api.array(com, "virtualSystemDescriptions")
+            if len(systems) != 1:
+                raise OvfError(path, f"it holds {len(systems)} machines, not one")
+            folder = self._adjust(systems[0], name=name, memory_mb=memory_mb, cpus=cpus)
+            fresh = not folder.exists()
+            options = [api.value("ImportOptions", "KeepAllMACs")] if keep_macs else []
+            done = False
+            try:
+                Progress(api, com.importMachines(options), what="import", subject=subject).wait(
+                    timeout=deadline, on_update=on_update
+                )
+                done = True
+            except ProgressFailedError as error:
+                if _is_content(error.text):
+                    raise OvfError(path, error.text, hint="get the file again") from error
+                raise
+            finally:
+                if not done and fresh:
+                    # VirtualBox takes machine and disks back itself, but leaves the folder.
+                    shutil.rmtree(folder, ignore_errors=True)
+            (uuid,) = api.array(com, "machines")
+        return vbox.machines[str(uuid)]
+
+    def _read(self, com: Any, path: Path, subject: str, deadline: Deadline) -> None:
+        api = self._vbox._api
+        try:
+            Progress(api, com.read(str(path)), what="read", subject=subject).wait(timeout=deadline)
+            com.interpret()
+        except ProgressFailedError as error:
+            raise OvfError(
+                path, error.text, hint="check that it is an .ova or .ovf file"
+            ) from error
+
+    def _adjust(
+        self, system: Any, *, name: str | None, memory_mb: int | None, cpus: int | None
+    ) -> Path:
+        """Set the final values of the import, and return the folder that it will make."""
+        api = self._vbox._api
+        kinds, _, _, values, extra = (list(column) for column in system.getDescription())
+        names = [api.name("VirtualSystemDescriptionType", kind) for kind in kinds]
+        base = Path(values[names.index("BaseFolder")])
+        suggested = values[names.index("Name")]
+        wanted = {
+            "Name": name,
+            "SettingsFile": name and str(base / name / f"{name}.vbox"),
+            "Memory": memory_mb and str(memory_mb * 1024 * 1024),
+            "CPU": cpus and str(cpus),
+        }
+        for kind, value in wanted.items():
+            if value:
+                values[names.index(kind)] = value
+        if name:
+            # The disks' target paths were made from the suggested name.
+            for index, kind in enumerate(names):
+                if kind == "HardDiskImage":
+                    values[index] = values[index].replace(
+                        str(base / suggested), str(base / name), 1
+                    )
+        system.setFinalValues([True] * len(values), values, extra)
+        return base / (name or suggested)
+
+
+def _check_readable(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            start = file.read(1)
+    except OSError as error:
+        raise StorageError(
+            f"cannot read the appliance {path}: {error.strerror}",
+            operation="import",
+            hint="check the path",
+        ) from error
+    if not start:
+        raise OvfError(path, "the file is empty")
+    if path.suffix.lower() == ".ova" and not tarfile.is_tarfile(path):
+        raise OvfError(path, "it is not an OVA: no tar archive", hint="get the file again")
+
+
+def _is_content(text: str) -> bool:
+    """Whether VirtualBox complains of the file's content rather than of this host."""
+    # The result code is VBOX_E_IPRT_ERROR or VBOX_E_FILE_ERROR for both. These are names of
+    # IPRT's status codes, not English.
+    return any(
+        code in text
+        for code in (
+            "VERR_EOF",
+            "VERR_TAR",
+            "VERR_ZIP",
+            "VERR_VD_VMDK",
+            "VERR_MANIFEST",
+            "VERR_XML",
+        )
+    )

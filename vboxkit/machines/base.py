@@ -1,0 +1,107 @@
+"""What all objects over a raw VirtualBox object share."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from vboxkit.com.translation import translated, translation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from typing_extensions import ParamSpec, Self
+
+    from vboxkit.com.api import Api
+
+    P = ParamSpec("P")
+
+__all__ = ["Attribute", "ComObject", "api_call"]
+
+T = TypeVar("T")
+
+
+class ComObject:
+    """
+    An object of VirtualBox.
+
+    Attributes:
+        com: The raw object.
+    """
+
+    def __init__(self, api: Api, com: Any) -> None:
+        self._api = api
+        self.com = com
+
+    def _subject(self) -> str:
+        """Name this object in a message; must not call VirtualBox."""
+        return type(self).__name__.lower()
+
+    def _state(self) -> str:
+        """Read the state that belongs into a message, if the object has one."""
+        return ""
+
+    def _translated(self, operation: str) -> AbstractContextManager[None]:
+        return translated(self._api, operation, subject=self._subject(), state=self._state)
+
+
+def api_call(operation: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """
+    Translate the foreign errors that leave a method.
+
+    Args:
+        operation: What the method does, after "cannot".
+    """
+
+    def decorate(method: Callable[P, T]) -> Callable[P, T]:
+        @functools.wraps(method)
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+            self: Any = args[0]
+            with self._translated(operation):
+                return method(*args, **kwargs)
+
+        return wrapper
+
+    return decorate
+
+
+class Attribute(Generic[T]):
+    """
+    A live, read-only attribute of the raw object, under a Python name.
+
+    Args:
+        name: The attribute's name in VirtualBox.
+        convert: Makes the Python value of the raw one.
+    """
+
+    def __init__(self, name: str, convert: Callable[[Any], T], doc: str) -> None:
+        self._name = name
+        self._convert = convert
+        self.__doc__ = doc
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._python_name = name
+
+    @overload
+    def __get__(self, obj: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, obj: ComObject, owner: type) -> T: ...
+    def __get__(self, obj: ComObject | None, owner: type) -> Self | T:
+        if obj is None:
+            return self
+        try:
+            return self._convert(getattr(obj.com, self._name))
+        except Exception as error:
+            foreign = obj._api.foreign(error)
+            if foreign is None:
+                raise
+            raise translation(
+                foreign,
+                operation=f"read {self._python_name}",
+                subject=obj._subject(),
+            ) from error
+
+    def __set__(self, obj: ComObject, value: object) -> None:
+        msg = f"{type(obj).__name__}.{self._python_name} is read-only"
+        raise AttributeError(msg)

@@ -1,0 +1,180 @@
+"""Forks: running copies that resume instead of booting."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from vboxkit.core.ports import lease_port
+from vboxkit.core.steps import step
+from vboxkit.core.waiting import Deadline
+from vboxkit.errors import InvalidStateError
+from vboxkit.machines.clones import copy_registered
+from vboxkit.machines.machine import Machine
+from vboxkit.machines.network import read_forwards, write_forward
+from vboxkit.machines.states import MachineState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from typing_extensions import Self
+
+    from vboxkit.core.waiting import Timeout
+    from vboxkit.machines.network import Forward
+    from vboxkit.machines.snapshots import Snapshot
+
+__all__ = ["Fork", "fork"]
+
+F = TypeVar("F", bound="Fork")
+
+#: The name of each adapter's device in VirtualBox's configuration tree.
+_DEVICES = {
+    "Virtio": "virtio-net",
+    "I82540EM": "e1000",
+    "I82543GC": "e1000",
+    "I82545EM": "e1000",
+    "Am79C970A": "pcnet",
+    "Am79C973": "pcnet",
+}
+
+
+class Fork(Machine):
+    """
+    A disposable machine: used as a context manager, it is destroyed when the block ends.
+
+    Attributes:
+        forwards: Its port forwards, by guest port.
+        parent_snapshot: A snapshot that was taken for this fork alone and goes with it.
+    """
+
+    forwards: dict[int, Forward]
+    parent_snapshot: Snapshot | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.destroy()
+
+    def destroy(self) -> None:
+        """
+        Remove the fork with all that was made for it; doing it twice does no harm.
+
+        Raises:
+            CleanupError: Part of it could not be removed; the error lists what is left.
+        """
+        if self._destroyed:
+            return
+        super().destroy()
+        self._destroyed = True
+        for forward in self.forwards.values():
+            forward.release()
+        if self.parent_snapshot is not None:
+            self.parent_snapshot.delete()
+
+    _destroyed = False
+
+
+def fork(
+    machine: Machine,
+    name: str | None,
+    *,
+    snapshot: Snapshot | None,
+    start: bool,
+    timeout: Timeout,
+    kind: type[F],
+    extra_data: Mapping[str, str] | None = None,
+) -> F:
+    """
+    See `Machine.fork`.
+
+    Args:
+        machine: The machine to copy.
+        name: The fork's name.
+        snapshot: An online snapshot of it.
+        start: Whether to start it.
+        timeout: For the whole.
+        kind: The class of the result, constructed like `Machine`.
+        extra_data: Written before the fork is registered.
+    """
+    deadline = Deadline(timeout)
+    own: Snapshot | None = None
+    if snapshot is None:
+        if machine.state not in {MachineState.RUNNING, MachineState.PAUSED}:
+            raise InvalidStateError(
+                f"{machine._subject()} is {machine.state}: there is no running guest to fork",
+                state=str(machine.state),
+                needed=["Running", "Paused"],
+                operation="fork",
+                hint="start it, give an online snapshot, or use clone(linked=True)",
+            )
+        snapshot = own = machine.snapshots.take("vboxkit fork", timeout=deadline)
+    elif not snapshot.online:
+        raise InvalidStateError(
+            f"{snapshot._subject()} holds no running guest, only disks",
+            state="offline snapshot",
+            needed=["online snapshot"],
+            operation="fork",
+            hint="take it while the machine runs, or use clone(linked=True, snapshot=...)",
+        )
+    label = name or f"{machine.name}-fork-{secrets.token_hex(3)}"
+    forked: F | None = None
+    done = False
+    try:
+        with step(f"fork {machine._name} to {label}"):
+            com = copy_registered(
+                machine,
+                label,
+                source=snapshot.com.machine,
+                options=["Link"],
+                deadline=deadline,
+                extra_data=extra_data,
+            )
+            forked = kind(machine._api, com, machine.settings)
+            forked.forwards = {}
+            _prepare(forked)
+            if start:
+                forked.start(timeout=deadline)
+        done = True
+    finally:
+        if not done:
+            if forked is not None:
+                forked.destroy()
+            if own is not None:
+                own.delete()
+    forked.parent_snapshot = own
+    return forked
+
+
+def _prepare(fork: Fork) -> None:
+    """
+    Give a saved copy ports and a console of its own, and its network cable at once.
+
+    One lock and one save for all. The serial port of the original would be written to by both.
+    After a state restore VirtualBox holds the virtual cable out for 5 s (LinkUpDelay).
+    """
+    api = fork._api
+    console = str(fork.folder / "serial.log")
+    with fork._changing() as com:
+        for slot in range(len(fork.network)):
+            adapter = com.getNetworkAdapter(slot)
+            if not adapter.enabled:
+                continue
+            device = _DEVICES.get(api.name("NetworkAdapterType", adapter.adapterType))
+            if device is not None:
+                key = f"VBoxInternal/Devices/{device}/{slot}/Config/LinkUpDelay"
+                com.setExtraData(key, "0")
+            if api.name("NetworkAttachmentType", adapter.attachmentType) != "NAT":
+                continue
+            engine = adapter.NATEngine
+            for rule in read_forwards(api, engine):
+                engine.removeRedirect(rule.name)
+                lease = lease_port(host_ip=rule.host_ip or "127.0.0.1")
+                own = replace(rule, host_ip=lease.host_ip, host_port=lease.port, _lease=lease)
+                fork.forwards[rule.guest_port] = own
+                write_forward(api, engine, own)
+        port = com.getSerialPort(0)
+        if port.enabled:
+            port.path = console
+            port.hostMode = api.value("PortMode", "RawFile")

@@ -1,0 +1,130 @@
+"""
+The session lock of a machine, which every change needs.
+
+VirtualBox knows two: *write* for a machine at rest, *shared* to work along with the VM process
+that holds the write lock. Which one is right follows from the machine's state, so callers only say
+that they want to change something.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from vboxkit.core import processes
+from vboxkit.core.waiting import Deadline, wait_until
+from vboxkit.errors import InvalidStateError, LockedError, WaitTimeoutError
+from vboxkit.machines.states import ONLINE, SessionState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vboxkit.core.waiting import Timeout
+    from vboxkit.machines.machine import Machine
+
+__all__ = ["holder", "holds", "locked"]
+
+#: What lockMachine() says while somebody else holds, or is just giving back, the lock.
+_BUSY = ("VBOX_E_INVALID_OBJECT_STATE", "VBOX_E_INVALID_SESSION_STATE")
+
+_held = threading.local()
+
+
+@contextmanager
+def locked(machine: Machine, *, timeout: Timeout, needs_vm: bool = False) -> Iterator[Any]:
+    """
+    Hold the session lock of a machine and yield the raw session.
+
+    A lock that this thread holds already is shared with it. A lock that another process is just
+    giving back (VBoxSVC keeps it for some milliseconds after a VM process ended) is waited for.
+
+    Args:
+        machine: The machine.
+        timeout: How long to wait for somebody else's lock.
+        needs_vm: The operation talks to the running VM (`InvalidStateError` without one).
+
+    Raises:
+        LockedError: Somebody else kept it; `LockedError.holder` says who.
+    """
+    mine: dict[str, Any] = _held.__dict__.setdefault("sessions", {})
+    if machine.id in mine:
+        yield mine[machine.id]
+        return
+    session = _acquire(machine, Deadline(timeout), needs_vm=needs_vm)
+    mine[machine.id] = session
+    try:
+        yield session
+    finally:
+        del mine[machine.id]
+        _release(machine, session)
+
+
+def holds(machine: Machine) -> bool:
+    """Whether this thread holds the machine's lock already."""
+    return machine.id in _held.__dict__.get("sessions", {})
+
+
+def _acquire(machine: Machine, deadline: Deadline, *, needs_vm: bool) -> Any:
+    api = machine._api
+    session = api.session()
+
+    def probe() -> Any:
+        state = machine.state
+        online = state in ONLINE
+        if needs_vm and not online:
+            raise InvalidStateError(
+                f"{machine._subject()} is {state}: there is no running VM",
+                state=str(state),
+                needed=["Running", "Paused"],
+                hint="start the machine first",
+            )
+        try:
+            machine.com.lockMachine(session, api.value("LockType", "Shared" if online else "Write"))
+        except Exception as error:
+            foreign = api.foreign(error)
+            if foreign is None or foreign.symbol not in _BUSY:
+                raise
+            return None
+        return session
+
+    try:
+        with machine._translated("lock the machine"):
+            return wait_until(
+                probe,
+                what=f"the lock of {machine._subject()}",
+                timeout=deadline,
+                poll=0.02,
+                last_seen=lambda: holder(machine),
+            )
+    except WaitTimeoutError as error:
+        who = holder(machine)
+        raise LockedError(
+            f"{machine._subject()} ({machine.state}) is locked by {who};"
+            f" gave up after {error.waited:.1f} s",
+            holder=who,
+            operation="lock the machine",
+            hint="close what works on the machine there, or give a longer lock_timeout",
+        ) from error
+
+
+def _release(machine: Machine, session: Any) -> None:
+    api = machine._api
+    try:
+        session.unlockMachine()
+    except Exception as error:
+        # A VM that powers off takes the session with it, and a lock that is gone is what we want.
+        if api.foreign(error) is None:
+            raise
+
+
+def holder(machine: Machine) -> str:
+    """Say who holds the lock of a machine, as far as VirtualBox knows."""
+    if machine.session_state is SessionState.UNLOCKED:
+        return "nobody"
+    pid = machine.session_pid
+    name = str(machine.com.sessionName)
+    if pid is None:
+        return name or "an unknown process"
+    who = processes.describe(pid)
+    return f"{who}, session {name!r}" if name else who
