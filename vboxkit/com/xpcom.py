@@ -22,6 +22,17 @@ __all__ = ["XpcomApi", "isolation", "open_api"]
 
 OLDEST = (7, 0)
 
+#: The result codes of VirtualBox's own (SDK reference, "Error codes"), all versions together.
+_RESULT_CODES = tuple(
+    f"VBOX_E_{name}"
+    for name in (
+        "OBJECT_NOT_FOUND INVALID_VM_STATE VM_ERROR FILE_ERROR IPRT_ERROR PDM_ERROR"
+        " INVALID_OBJECT_STATE HOST_ERROR NOT_SUPPORTED XML_ERROR INVALID_SESSION_STATE"
+        " OBJECT_IN_USE PASSWORD_INCORRECT MAXIMUM_REACHED GSTCTL_GUEST_ERROR TIMEOUT DND_ERROR"
+        " PLATFORM_ARCH_NOT_SUPPORTED RECORDING_ERROR"
+    ).split()
+)
+
 #: The other side is gone: what a call gives after VBoxSVC or a VM process died. E_ABORT is what
 #: XPCOM's transport gives; it is not used for anything else by the calls we make.
 _LOST = frozenset(
@@ -59,13 +70,7 @@ class XpcomApi:
         # xpcom.Exception, or pywin32's com_error; not known before vboxapi has loaded them.
         self._exception: type[BaseException] = manager.oXcptClass
         self._virtualbox = manager.getVirtualBox()
-        self._symbols = {
-            value & 0xFFFFFFFF: name
-            for name, value in {
-                **{k: v for k, v in vars(manager.statuses).items() if isinstance(v, int)},
-                **self._constants.all_values("Result"),
-            }.items()
-        }
+        self._symbols = _symbols(manager)
         self.version = _version(str(self._virtualbox.version))
 
     @property
@@ -187,6 +192,14 @@ def open_api(home: Path | None = None) -> XpcomApi:
             )
         _open = api
         return api
+
+
+def _symbols(manager: Any) -> dict[int, str]:
+    """Return the names of the result codes, with the running version's numbers."""
+    platform = {k: v for k, v in vars(manager.statuses).items() if isinstance(v, int)}
+    # vboxapi tells the value of a name, but lists only the platform's names.
+    own = {name: getattr(manager.constants, name, None) for name in _RESULT_CODES}
+    return {value & 0xFFFFFFFF: name for name, value in {**platform, **own}.items() if value}
 
 
 def _version(text: str) -> tuple[int, int, int]:

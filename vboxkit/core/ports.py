@@ -8,15 +8,14 @@ below the range from which the kernel gives ports to others.
 
 from __future__ import annotations
 
-import os
 import random
 import socket
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vboxkit.core.locks import try_lock
 from vboxkit.errors import PortInUseError
+from vboxkit.settings import cache_dir
 
 if TYPE_CHECKING:
     import filelock
@@ -104,9 +103,7 @@ def _range() -> range:
 
 
 def _try(host_ip: str, port: int) -> PortLease | None:
-    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "")
-    folder = Path(tempfile.gettempdir()) / f"vboxkit-ports-{user}"
-    lock = try_lock(folder / f"{port}.lock")
+    lock = try_lock(cache_dir() / "ports" / f"{port}.lock")
     if lock is None:
         return None
     if is_free(port, host_ip=host_ip):

@@ -116,14 +116,15 @@ def wait_gone(pid: int, *, timeout: float | timedelta) -> bool:
         return False
 
 
-def find(*, argument: str, environment: Mapping[str, str]) -> Iterator[ProcessId]:
-    """Yield the processes with this argument and all of these environment variables."""
+def find(*, argument: str, environment: Mapping[str, str]) -> Iterator[tuple[ProcessId, list[str]]]:
+    """Yield processes with this argument and all of these environment variables."""
     for process in psutil.process_iter():
         try:
-            if argument not in process.cmdline():
+            arguments = process.cmdline()
+            if argument not in arguments:
                 continue
             theirs = process.environ()
             if all(theirs.get(key) == value for key, value in environment.items()):
-                yield ProcessId(process.pid, round(process.create_time(), 2))
+                yield ProcessId(process.pid, round(process.create_time(), 2)), arguments
         except psutil.Error:
             continue

@@ -161,8 +161,9 @@ class Machine(ComObject):
 
     @api_call("write extra data")
     def set_extra_data(self, key: str, value: str | None) -> None:
-        """Keep a text under a key, or remove it (`None`); needs no lock."""
-        self.com.setExtraData(key, value or "")
+        """Keep a text under a key, or remove it (`None`)."""
+        with self._changing() as com:
+            com.setExtraData(key, value or "")
 
     @contextmanager
     def edit(self) -> Iterator[Self]:

@@ -1,0 +1,193 @@
+"""What images are made from, and what is known of one that was built."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from vboxkit.core.resources import resource
+from vboxkit.errors import NotFoundError, StorageError
+from vboxkit.guest.credentials import Address, Credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vboxkit.lab.places import Places
+
+__all__ = ["Image", "ImageSource", "source_of"]
+
+#: Raise it when the way an image is built changes: all images are then built anew.
+_RECIPE = 1
+
+#: Let the user's own key in and nobody else, make a new host key, and restart the SSH server,
+#: which init starts again at once. Sent to the guest with the public key on standard input.
+_TINY_REKEY = """
+set -e
+umask 077
+cat > /root/.ssh/authorized_keys.new
+mv /root/.ssh/authorized_keys.new /root/.ssh/authorized_keys
+rm -f /etc/dropbear/new
+dropbearkey -t ed25519 -f /etc/dropbear/new >/dev/null 2>&1
+mv /etc/dropbear/new /etc/dropbear/dropbear_ed25519_host_key
+sync
+"""
+#: The server is the oldest of its processes; the others are sessions, this one among them.
+_TINY_RESTART = "kill $(pidof dropbear | tr ' ' '\\n' | sort -n | head -n 1)"
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """
+    What an image is built from.
+
+    Attributes:
+        name: The image's name.
+        appliance: An OVA or OVF file.
+        credentials: The way in that the appliance comes with.
+        ready_text: A text on the serial port after which the SSH server answers; without one the
+            SSH server is asked.
+        rekey: Shell lines that bring the public key on their standard input into the guest as the
+            only one, and make new host keys; empty: the credentials stay as they are.
+        restart_sshd: A command after which the SSH server uses the new host key.
+    """
+
+    name: str
+    appliance: Path
+    credentials: Credentials
+    ready_text: str = ""
+    rekey: str = ""
+    restart_sshd: str = ""
+
+    def digest(self, version: Sequence[int]) -> str:
+        """Return a digest of all that goes into the image, with VirtualBox's version."""
+        sha = hashlib.sha256()
+        try:
+            with self.appliance.open("rb") as file:
+                while block := file.read(1 << 20):
+                    sha.update(block)
+        except OSError as error:
+            raise StorageError(
+                f"image {self.name!r}: cannot read {self.appliance}: {error.strerror}",
+                operation="read the appliance",
+            ) from error
+        parts = [
+            str(_RECIPE),
+            ".".join(map(str, version)),
+            self.credentials.user,
+            self.ready_text,
+            self.rekey,
+            self.restart_sshd,
+        ]
+        sha.update("\0".join(parts).encode())
+        return sha.hexdigest()
+
+
+def source_of(name: str, *, credentials: Credentials | None = None) -> ImageSource:
+    """
+    Return what an image is built from.
+
+    Args:
+        name: ``tiny``, the built-in guest, or the path of an OVA or OVF file.
+        credentials: The way into an appliance of your own.
+
+    Raises:
+        NotFoundError: It is neither.
+    """
+    if name == "tiny":
+        return ImageSource(
+            name="tiny",
+            appliance=resource("tiny/tiny.ova"),
+            credentials=Credentials(user="root", key_file=resource("tiny/insecure_key")),
+            ready_text="VBK-READY",
+            rekey=_TINY_REKEY,
+            restart_sshd=_TINY_RESTART,
+        )
+    path = Path(name).expanduser()
+    if path.suffix.lower() in {".ova", ".ovf"}:
+        return ImageSource(
+            name=path.stem,
+            appliance=path.absolute(),
+            credentials=credentials or Credentials(user="root"),
+        )
+    raise NotFoundError(
+        f"there is no image {name!r}",
+        kind="image",
+        wanted=name,
+        available=["tiny"],
+        hint="'tiny', or the path of an .ova file",
+    )
+
+
+class Image(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    An image that was built: a machine at rest, with a snapshot of its running guest.
+
+    Attributes:
+        name: Its name.
+        digest: What it was built from, as `ImageSource.digest`.
+        machine: The machine's UUID.
+        machine_name: Its name.
+        snapshot: The snapshot's UUID.
+        user: Who logs in.
+        key_file: With which key.
+        host_key: The guest's host key, pinned.
+        created: When, in seconds since the epoch.
+        build_seconds: How long it took.
+    """
+
+    name: str
+    digest: str
+    machine: str
+    machine_name: str
+    snapshot: str
+    user: str
+    key_file: str
+    host_key: str
+    created: float
+    build_seconds: float
+
+    @property
+    def credentials(self) -> Credentials:
+        """The way into every fork of this image."""
+        return Credentials(
+            user=self.user,
+            key_file=Path(self.key_file) if self.key_file else None,
+            host_key=self.host_key,
+        )
+
+
+def folder_of(places: Places, digest: str) -> Path:
+    """Return the folder with an image's key and record."""
+    return places.images / digest[:16]
+
+
+def read(places: Places, digest: str) -> Image | None:
+    """Return the record of a built image, or `None`."""
+    try:
+        raw = (folder_of(places, digest) / "image.json").read_bytes()
+        return msgspec.json.decode(raw, type=Image)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def write(places: Places, image: Image) -> None:
+    """Write the record: with it, the image counts as built."""
+    file = folder_of(places, image.digest) / "image.json"
+    draft = file.with_suffix(".tmp")
+    draft.write_bytes(msgspec.json.format(msgspec.json.encode(image), indent=2))
+    draft.replace(file)
+
+
+def all_images(places: Places) -> list[Image]:
+    """Return the records of all built images, oldest first."""
+    found = [read(places, file.parent.name) for file in places.images.glob("*/image.json")]
+    return sorted((image for image in found if image is not None), key=lambda it: it.created)
+
+
+def address(port: int) -> Address:
+    """Return where the SSH server of a fork is reached."""
+    return Address("127.0.0.1", port)

@@ -1,0 +1,118 @@
+"""
+Leases: who made which disposable machine.
+
+A lease is a small file, written before anything of the machine exists and removed after all of it
+is gone. Whatever dies in between, even this process, the lease says what may be left and whose it
+was.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import msgspec
+
+from vboxkit.core.processes import ProcessId
+
+__all__ = ["Lease", "all_leases", "take"]
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The claim of a process on a machine's name.
+
+    Attributes:
+        name: The machine's name.
+        pid: The process.
+        started: When that process started, for a pid that comes again.
+        created: When the lease was taken, in seconds since the epoch.
+        purpose: ``fork`` or ``image``.
+        test: What it is for: the test's node id, for one.
+        keep: The machine stays when its owner is gone.
+    """
+
+    name: str
+    pid: int
+    started: float
+    created: float
+    purpose: str = "fork"
+    test: str = ""
+    keep: bool = False
+
+    @property
+    def owner_alive(self) -> bool:
+        """Whether the process that took it still runs."""
+        return ProcessId(self.pid, self.started).alive
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody will clean up after it any more."""
+        return not self.keep and not self.owner_alive
+
+    def encoded(self) -> str:
+        """Return the lease as one line of JSON."""
+        return msgspec.json.encode(self).decode()
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.json"
+
+
+def take(folder: Path, name: str, *, purpose: str = "fork", test: str = "") -> Lease:
+    """Write a lease of this process for a machine that is about to be made."""
+    me = ProcessId.current()
+    lease = Lease(
+        name=name,
+        pid=me.pid,
+        started=me.started,
+        created=time.time(),
+        purpose=purpose,
+        test=test,
+    )
+    write(folder, lease)
+    return lease
+
+
+def write(folder: Path, lease: Lease) -> None:
+    """Write a lease: whole, or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = _file(folder, lease.name)
+    draft = file.with_suffix(f".{lease.pid}.tmp")
+    draft.write_text(lease.encoded())
+    draft.replace(file)
+
+
+def release(folder: Path, name: str) -> None:
+    """Remove a lease: all of the machine is gone."""
+    _file(folder, name).unlink(missing_ok=True)
+
+
+def find(folder: Path, name: str) -> Lease | None:
+    """Return the lease of a machine, or `None`."""
+    try:
+        return msgspec.json.decode(_file(folder, name).read_bytes(), type=Lease)
+    except FileNotFoundError:
+        return None
+
+
+def all_leases(folder: Path) -> list[Lease]:
+    """Return all leases, oldest first."""
+    found = [find(folder, file.stem) for file in folder.glob("*.json")]
+    return sorted((lease for lease in found if lease is not None), key=lambda it: it.created)
+
+
+def drop_drafts(folder: Path) -> None:
+    """Remove drafts whose writer is gone."""
+    for draft in folder.glob("*.tmp"):
+        try:
+            ProcessId.of(int(draft.suffixes[-2].lstrip(".")))
+        except (ProcessLookupError, ValueError, IndexError):
+            draft.unlink(missing_ok=True)
+
+
+def keep(folder: Path, name: str) -> None:
+    """Mark a lease so that its machine stays when its owner is gone."""
+    lease = find(folder, name)
+    if lease is not None:
+        write(folder, msgspec.structs.replace(lease, keep=True))
