@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import tarfile
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vboxkit.core.waiting import Deadline
-from vboxkit.errors import OvfError, ProgressFailedError, StorageError
+from vboxkit.errors import ApiError, OvfError, ProgressFailedError, StorageError, VBoxKitError
 from vboxkit.machines.clones import require_free_name
 from vboxkit.machines.progress import Progress
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from vboxkit.machines.virtualbox import VirtualBox
 
 __all__ = ["Appliances"]
+
+_AGAIN = "get the file again"
 
 
 class Appliances:
@@ -65,11 +68,11 @@ class Appliances:
         api = vbox._api
         path = Path(source).expanduser().absolute()
         _check_readable(path)
-        if name is not None:
-            require_free_name(api, name)
         deadline = Deadline(timeout if timeout is not None else vbox.settings.progress_timeout)
         subject = f"appliance {path.name}"
         with vbox._translated(f"import {path}"):
+            if name is not None:
+                require_free_name(api, name)
             com = api.virtualbox.createAppliance()
             self._read(com, path, subject, deadline)
             systems = api.array(com, "virtualSystemDescriptions")
@@ -86,14 +89,28 @@ class Appliances:
                 done = True
             except ProgressFailedError as error:
                 if _is_content(error.text):
-                    raise OvfError(path, error.text, hint="get the file again") from error
+                    raise OvfError(path, error.text, hint=_AGAIN) from error
                 raise
             finally:
-                if not done and fresh:
-                    # VirtualBox takes machine and disks back itself, but leaves the folder.
-                    shutil.rmtree(folder, ignore_errors=True)
+                if not done:
+                    self._take_back(com, folder if fresh else None)
             (uuid,) = api.array(com, "machines")
         return vbox.machines[str(uuid)]
+
+    def _take_back(self, com: Any, folder: Path | None) -> None:
+        """Remove what an import that failed, or that nobody waited for, has made."""
+        api = self._vbox._api
+        try:
+            # None, if it failed: VirtualBox takes machine and disks back itself.
+            for uuid in api.array(com, "machines"):
+                machine = self._vbox.machines.find(str(uuid))
+                if machine is not None:
+                    machine.destroy()
+        except Exception as error:
+            if not isinstance(error, VBoxKitError) and api.foreign(error) is None:
+                raise
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _read(self, com: Any, path: Path, subject: str, deadline: Deadline) -> None:
         api = self._vbox._api
@@ -117,9 +134,13 @@ class Appliances:
         wanted = {
             "Name": name,
             "SettingsFile": name and str(base / name / f"{name}.vbox"),
-            "Memory": memory_mb and str(memory_mb * 1024 * 1024),
-            "CPU": cpus and str(cpus),
+            "Memory": None if memory_mb is None else str(memory_mb * 1024 * 1024),
+            "CPU": None if cpus is None else str(cpus),
         }
+        # The import takes any number; a machine with a wrong one never starts.
+        limits = api.virtualbox.systemProperties
+        _check_range("memory_mb", memory_mb, limits.minGuestRAM, limits.maxGuestRAM)
+        _check_range("cpus", cpus, limits.minGuestCPUCount, limits.maxGuestCPUCount)
         for kind, value in wanted.items():
             if value:
                 values[names.index(kind)] = value
@@ -132,6 +153,15 @@ class Appliances:
                     )
         system.setFinalValues([True] * len(values), values, extra)
         return base / (name or suggested)
+
+
+def _check_range(what: str, value: int | None, least: int, most: int) -> None:
+    if value is not None and not least <= value <= most:
+        raise ApiError(
+            f"cannot import with {what} = {value}: it must be {least} to {most}",
+            symbol="E_INVALIDARG",
+            operation="import",
+        )
 
 
 def _check_readable(path: Path) -> None:
@@ -147,7 +177,41 @@ def _check_readable(path: Path) -> None:
     if not start:
         raise OvfError(path, "the file is empty")
     if path.suffix.lower() == ".ova" and not tarfile.is_tarfile(path):
-        raise OvfError(path, "it is not an OVA: no tar archive", hint="get the file again")
+        raise OvfError(path, "it is not an OVA: no tar archive", hint=_AGAIN)
+    _check_descriptor(path)
+
+
+def _check_descriptor(path: Path) -> None:
+    """
+    Find out early what VirtualBox finds late, or not at all.
+
+    VBoxSVC 7.2 dies of an XML document without content; a file that is missing is an error of
+    this host to it, whichever file that is.
+    """
+    try:
+        if path.suffix.lower() == ".ova":
+            with tarfile.open(path) as tar:
+                names = tar.getnames()
+                member = next((name for name in names if name.lower().endswith(".ovf")), None)
+                file = None if member is None else tar.extractfile(member)
+                if file is None:
+                    raise OvfError(path, "it holds no .ovf descriptor", hint=_AGAIN)
+                with file:
+                    root = ET.parse(file).getroot()  # noqa: S314 - expat limits expansion itself
+        elif path.suffix.lower() == ".ovf":
+            root = ET.parse(path).getroot()  # noqa: S314
+            names = []
+        else:
+            return  # VirtualBox takes these two suffixes only, and says so
+    except (ET.ParseError, tarfile.TarError, EOFError) as error:
+        raise OvfError(path, f"it is damaged: {error}", hint=_AGAIN) from error
+    if not len(root):
+        raise OvfError(path, f"its descriptor is empty: <{root.tag}>", hint=_AGAIN)
+    for element in root.iterfind("{*}References/{*}File"):
+        href = next((v for k, v in element.attrib.items() if k.endswith("href")), "")
+        present = href in names if names else (path.parent / href).exists()
+        if not present and "://" not in href:
+            raise OvfError(path, "this file of it is missing", element=href, hint=_AGAIN)
 
 
 def _is_content(text: str) -> bool:
@@ -162,6 +226,7 @@ def _is_content(text: str) -> bool:
             "VERR_ZIP",
             "VERR_VD_VMDK",
             "VERR_MANIFEST",
+            "VERR_NOT_EQUAL",  # a digest of the manifest
             "VERR_XML",
         )
     )

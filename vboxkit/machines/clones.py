@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vboxkit.com.versions import create_machine
 from vboxkit.core.waiting import Deadline
-from vboxkit.errors import AlreadyExistsError, InvalidStateError
+from vboxkit.errors import AlreadyExistsError, ApiError, InvalidStateError
 from vboxkit.machines.progress import Progress
 from vboxkit.machines.states import ONLINE
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from vboxkit.machines.machine import Machine
     from vboxkit.machines.snapshots import Snapshot
 
-__all__ = ["clone", "copy_registered"]
+__all__ = ["clone", "copy_registered", "require_free_name"]
+
+#: Of 255, for VirtualBox adds endings such as ``-disk1.vmdk``.
+_LONGEST_NAME = 240
 
 
 def clone(
@@ -29,7 +32,6 @@ def clone(
     linked: bool,
     snapshot: Snapshot | None,
     keep_macs: bool,
-    groups: Sequence[str],
     timeout: Timeout,
 ) -> Any:
     """See `Machine.clone`; returns the raw machine."""
@@ -42,6 +44,7 @@ def clone(
             operation="clone",
             hint="power_off() first, clone a snapshot of it, or fork() it",
         )
+    require_free_name(machine._api, name)
     made: Snapshot | None = None
     if snapshot is None and linked:
         snapshot = machine.snapshots.current
@@ -54,7 +57,6 @@ def clone(
             name,
             source=machine.com if snapshot is None else snapshot.com.machine,
             options=[*(["Link"] if linked else []), *(["KeepAllMACs"] if keep_macs else [])],
-            groups=groups,
             deadline=deadline,
         )
         done = True
@@ -70,7 +72,6 @@ def copy_registered(
     *,
     source: Any,
     options: Sequence[str],
-    groups: Sequence[str] = (),
     deadline: Deadline,
     extra_data: Mapping[str, str] | None = None,
 ) -> Any:
@@ -82,7 +83,6 @@ def copy_registered(
         name: The copy's name.
         source: The raw machine (or a snapshot's) to copy.
         options: Names of ``CloneOptions``.
-        groups: VirtualBox groups.
         deadline: For the whole.
         extra_data: Written before the copy is registered, so that it is never seen without.
 
@@ -91,7 +91,7 @@ def copy_registered(
     """
     api = machine._api
     require_free_name(api, name)
-    target = create_machine(api, name, os_type=str(source.OSTypeId), groups=groups)
+    target = create_machine(api, name, os_type=str(source.OSTypeId))
     folder = Path(str(target.settingsFilePath)).parent
     fresh = not folder.exists()
     done = False
@@ -114,8 +114,26 @@ def copy_registered(
     return target
 
 
+def require_good_name(name: str) -> None:
+    """
+    Refuse a name that cannot be the name of files.
+
+    VirtualBox makes folders and disks of it: import goes up with ``..`` and down with a slash, and
+    a clone of such a name has disks that cannot be opened.
+    """
+    bad = sorted({c for c in name if c in '/\\:*?"<>|' or not c.isprintable()})
+    if bad or not name.strip(" .") or len(name.encode()) > _LONGEST_NAME:
+        raise ApiError(
+            f"a machine cannot be named {name!r}",
+            symbol="E_INVALIDARG",
+            operation="name a machine",
+            hint=f"leave out {bad}" if bad else f"1 to {_LONGEST_NAME} bytes, not only dots",
+        )
+
+
 def require_free_name(api: Any, name: str) -> None:
-    """Raise `AlreadyExistsError` if a machine has this name."""
+    """Raise `AlreadyExistsError` if a machine has this name, `ApiError` if none can have it."""
+    require_good_name(name)
     for com in api.array(api.virtualbox, "machines"):
         if com.accessible and str(com.name) == name:
             raise AlreadyExistsError(
@@ -129,9 +147,9 @@ def require_free_name(api: Any, name: str) -> None:
 def _discard(api: Any, target: Any, folder: Path) -> None:
     """Remove a machine that was never registered, with the disks made for it."""
     try:
-        for attachment in api.array(target, "mediumAttachments"):
-            if attachment.medium is not None:
-                attachment.medium.close()
+        # Works without a registration, too; a disk that is attached cannot be closed.
+        mode = api.value("CleanupMode", "DetachAllReturnHardDisksOnly")
+        target.deleteConfig(list(target.unregister(mode))).waitForCompletion(10_000)
     except Exception as error:
         if api.foreign(error) is None:
             raise

@@ -114,6 +114,8 @@ class Machine(ComObject):
     @name.setter
     @api_call("rename the machine")
     def name(self, value: str) -> None:
+        if value != self.name:
+            clones.require_free_name(self._api, value)
         with self._changing() as com:
             com.name = value
         self._name = value
@@ -373,10 +375,21 @@ class Machine(ComObject):
             linked=linked,
             snapshot=self.snapshots[snapshot] if isinstance(snapshot, str) else snapshot,
             keep_macs=keep_macs,
-            groups=groups,
             timeout=timeout if timeout is not None else self.settings.progress_timeout,
         )
-        return Machine(self._api, com, self.settings)
+        copy = Machine(self._api, com, self.settings)
+        if groups:
+            # Not earlier: the copy takes over the original's groups, and only a registered
+            # machine takes its disks along into the group's folder.
+            done = False
+            try:
+                with copy._changing() as changeable:
+                    self._api.set_array(changeable, "groups", groups)
+                done = True
+            finally:
+                if not done:
+                    copy.destroy()
+        return copy
 
     @api_call("fork")
     def fork(
@@ -426,6 +439,8 @@ class Machine(ComObject):
     def destroy(self) -> None:
         """
         Remove the machine with its disks, snapshots, logs and folder; powers it off first.
+
+        Doing it twice does no harm.
 
         Raises:
             InvalidStateError: Linked clones stand on its disks; nothing was done.

@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from vboxkit.core.ports import PortLease, lease_port
-from vboxkit.errors import AlreadyExistsError, InvalidStateError, NotFoundError, PortInUseError
+from vboxkit.errors import (
+    AlreadyExistsError,
+    ApiError,
+    InvalidStateError,
+    NotFoundError,
+    PortInUseError,
+)
 from vboxkit.machines.base import ComObject, api_call
 
 if TYPE_CHECKING:
@@ -130,6 +136,15 @@ class NetworkAdapter(ComObject):
         Example:
             ``machine.network[0].forward(guest=80).host_port``
         """
+        for port in (guest, guest if host is None else host):
+            if not 0 < port < 65_536:
+                # VirtualBox takes it modulo 65536.
+                raise ApiError(
+                    f"{self._subject()}: there is no port {port}",
+                    symbol="E_INVALIDARG",
+                    operation="forward a port",
+                    hint="1 to 65535",
+                )
         label = name or f"{protocol}-{guest}"
         if self.attachment != "NAT":
             raise InvalidStateError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from vboxkit.com import installation
 from vboxkit.core import processes
@@ -17,6 +17,7 @@ from vboxkit.errors import (
     InvalidStateError,
     LockedError,
     PortInUseError,
+    SettingsError,
     StartError,
 )
 from vboxkit.host import driverless
@@ -24,15 +25,19 @@ from vboxkit.machines.events import listen
 from vboxkit.machines.locks import holder, locked
 from vboxkit.machines.progress import Progress
 from vboxkit.machines.states import OFFLINE, ONLINE, MachineState, SessionState
+from vboxkit.settings import StartMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from vboxkit.machines.machine import Machine
-    from vboxkit.settings import StartMode
 
 #: Attachments whose frames go through the kernel driver's network switch.
 _SWITCHED = frozenset({"Bridged", "Internal", "HostOnly", "HostOnlyNetwork", "NATNetwork", "Cloud"})
+
+#: Lets a machine with the execution engine "Default" fall back on the interpreter (IEM) instead of
+#: giving up with VERR_SUP_DRIVERLESS. With the driver there it changes nothing.
+_FALLBACK = "VBoxInternal/HM/FallbackToIEM"
 
 _EVENTS = ("OnMachineStateChanged", "OnSessionStateChanged")
 #: A state that changed without an event that reached us is seen after so many seconds.
@@ -42,6 +47,11 @@ _LOOK = 0.25
 def start(machine: Machine, *, mode: StartMode, timeout: Timeout) -> None:
     """See `Machine.start`."""
     deadline = Deadline(timeout)
+    if mode not in get_args(StartMode):
+        raise SettingsError(
+            f"{machine._subject()}: there is no start mode {mode!r}",
+            hint=f"one of {', '.join(get_args(StartMode))}",
+        )
     state = machine.state
     if state not in OFFLINE:
         raise InvalidStateError(
@@ -51,7 +61,7 @@ def start(machine: Machine, *, mode: StartMode, timeout: Timeout) -> None:
             operation="start",
             hint="resume() a paused machine; power_off() one that hangs",
         )
-    _wait_unlocked(machine, deadline)
+    wait_unlocked(machine, deadline)
     _check_ports(machine)
     if mode == "auto":
         mode = "headless" if installation.driver_available() else "driverless"
@@ -62,7 +72,7 @@ def start(machine: Machine, *, mode: StartMode, timeout: Timeout) -> None:
             _start_by_server(machine, mode, deadline)
 
 
-def _wait_unlocked(machine: Machine, deadline: Deadline) -> None:
+def wait_unlocked(machine: Machine, deadline: Deadline) -> None:
     """Let a lock that is being given back go; name the holder of one that is not."""
     patience = Deadline(min(machine.settings.lock_timeout, deadline.remaining))
     with _changes(machine) as changed:
@@ -114,6 +124,8 @@ def _start_driverless(machine: Machine, deadline: Deadline) -> None:
                 f" {adapter.attachment}, which needs VirtualBox's kernel driver",
                 hint="attach it as NAT, or install the kernel driver",
             )
+    if machine.get_extra_data(_FALLBACK) is None:
+        machine.set_extra_data(_FALLBACK, "1")
     logs = Path(str(machine.com.logFolder))
     process = driverless.launch(
         machine.id,

@@ -18,6 +18,8 @@ __all__ = ["Progress"]
 
 #: How long one call of waitForCompletion() may take: percent is told this often.
 _SLICE_MS = 250
+#: How long an operation that was canceled may take to stop.
+_STOP_MS = 10_000
 
 
 class Progress(ComObject):
@@ -103,6 +105,8 @@ class Progress(ComObject):
         try:
             if self.com.cancelable and not self.com.completed:
                 self.com.cancel()
+            # What it made can be removed only after it has stopped making it.
+            self.com.waitForCompletion(_STOP_MS)
         except Exception as error:
             if self._api.foreign(error) is None:
                 raise

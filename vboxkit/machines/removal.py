@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,9 @@ from vboxkit.errors import (
     WaitTimeoutError,
 )
 from vboxkit.host import driverless
+from vboxkit.machines import power
 from vboxkit.machines.progress import Progress
-from vboxkit.machines.states import ONLINE, SessionState
+from vboxkit.machines.states import ONLINE, STEADY, SessionState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +44,9 @@ _OWN_FILES = (
 
 def destroy(machine: Machine) -> None:
     """See `Machine.destroy`."""
+    if not _is_registered(machine):
+        # Its folder may belong to a new machine of the same name by now.
+        return
     clones = machine.linked_clones()
     if clones:
         raise InvalidStateError(
@@ -69,6 +74,9 @@ def destroy(machine: Machine) -> None:
         except (ApiError, WaitTimeoutError) as error:
             left.append(f"{folder}: {error}")
         left += _remove_folder(folder)
+        _remove_groups(
+            folder.parent, Path(str(api.virtualbox.systemProperties.defaultMachineFolder))
+        )
         if left:
             raise CleanupError(
                 f"{machine._subject()} is not registered any more, but not all of it is gone:",
@@ -77,11 +85,26 @@ def destroy(machine: Machine) -> None:
             )
 
 
+def _is_registered(machine: Machine) -> bool:
+    api = machine._api
+    try:
+        api.virtualbox.findMachine(machine.id)
+    except Exception as error:
+        foreign = api.foreign(error)
+        if foreign is None or foreign.symbol != "VBOX_E_OBJECT_NOT_FOUND":
+            raise
+        return False
+    return True
+
+
 def _end_process(machine: Machine) -> None:
     """Power off if it runs; kill the process if it does not obey."""
     if machine.session_state is SessionState.UNLOCKED:
         return
     pid = machine.session_pid
+    # A process that is just starting (its maker may have been killed) cannot be powered off yet.
+    with suppress(WaitTimeoutError):
+        power.wait_for_state(machine, STEADY, timeout=machine.settings.lock_timeout)
     if machine.state in ONLINE:
         try:
             machine.power_off()
@@ -89,12 +112,9 @@ def _end_process(machine: Machine) -> None:
             if machine.state in ONLINE:
                 _kill(machine, pid)
         return
-    # Starting, stopping, or a lock without a VM: wait a little, and never kill a stranger.
-    deadline = Deadline(machine.settings.lock_timeout)
-    from vboxkit.machines import power
-
+    # Off, and yet locked: somebody edits it. Never kill a stranger.
     try:
-        power._wait_unlocked(machine, deadline)
+        power.wait_unlocked(machine, Deadline(machine.settings.lock_timeout))
     except LockedError:
         if pid is None or driverless.process_of(pid) is None:
             raise
@@ -108,9 +128,7 @@ def _kill(machine: Machine, pid: int | None) -> None:
         processes.kill(processes.ProcessId.of(pid))
     except ProcessLookupError:
         return
-    from vboxkit.machines import power
-
-    power._wait_unlocked(machine, Deadline(machine.settings.lock_timeout))
+    power.wait_unlocked(machine, Deadline(machine.settings.lock_timeout))
 
 
 def _remove_folder(folder: Path) -> list[str]:
@@ -131,6 +149,16 @@ def _remove_folder(folder: Path) -> list[str]:
             # Not empty: somebody put files there that are not VirtualBox's to delete.
             left += [f"{file}: not VirtualBox's" for file in place.iterdir() if place == folder]
     return left
+
+
+def _remove_groups(folder: Path, top: Path) -> None:
+    """Remove the folders of groups in which no machine is left; VirtualBox keeps them."""
+    while top in folder.parents:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent
 
 
 def dependents(machine: Machine, snapshot: Snapshot | None = None) -> list[str]:

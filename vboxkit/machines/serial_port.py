@@ -67,7 +67,7 @@ class SerialPort(ComObject):
             if not port.enabled:
                 # A saved guest knows its hardware: there only the other end can be changed.
                 port.enabled = True
-                port.IOBase, port.IRQ = _IO_BASE, _IRQ
+                port.IOAddress, port.IRQ = _IO_BASE, _IRQ
             port.path = str(Path(path).absolute())
             port.hostMode = self._api.value("PortMode", "RawFile")
         return Path(path).absolute()

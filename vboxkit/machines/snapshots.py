@@ -96,7 +96,8 @@ class Snapshot(ComObject):
             self._translated("restore the snapshot"),
             locked(self.machine, timeout=settings.lock_timeout) as session,
         ):
-            com = session.machine.restoreSnapshot(self.com)
+            # VBoxSVC 7.2 dies of restoreSnapshot() with a snapshot that was deleted.
+            com = session.machine.restoreSnapshot(self.machine.com.findSnapshot(self.id))
             Progress(self._api, com, what="restore the snapshot", subject=self._subject()).wait(
                 timeout=timeout if timeout is not None else settings.progress_timeout
             )
@@ -165,7 +166,12 @@ class Snapshots:
             machine._translated("take a snapshot"),
             locked(machine, timeout=settings.lock_timeout) as session,
         ):
-            result = session.machine.takeSnapshot(name, description, pause)
+            # "Cannot take a live snapshot of a virtual machine unless it is running."
+            pause = pause or machine.state is not MachineState.RUNNING
+            # Only a running machine has something to pause; asked for a live snapshot, any other
+            # one is refused ("unless it is running").
+            held = pause or machine.state is not MachineState.RUNNING
+            result = session.machine.takeSnapshot(name, description, held)
             # XPCOM returns out-parameters first or last, depending on the binding.
             com, uuid = result if not isinstance(result[0], str) else reversed(result)
             Progress(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["OFFLINE", "ONLINE", "MachineState", "SessionState"]
+__all__ = ["OFFLINE", "ONLINE", "STEADY", "MachineState", "SessionState"]
 
 
 class _Named(str, Enum):
@@ -13,6 +13,14 @@ class _Named(str, Enum):
         member = str.__new__(cls, str(value))
         member._name_ = member._value_ = str(value)
         return member
+
+    # Type checkers narrow a property after `machine.state == X` and then hold the next such line,
+    # after machine.pause(), to be false. They do not where the comparison is a class's own.
+    def __eq__(self, other: object) -> bool:
+        return str.__eq__(self, str(other)) if isinstance(other, str) else NotImplemented
+
+    def __hash__(self) -> int:
+        return str.__hash__(self)
 
     def __str__(self) -> str:
         return str(self.value)
@@ -77,3 +85,6 @@ OFFLINE = frozenset(
         MachineState.ABORTED_SAVED,
     }
 )
+
+#: Nothing is under way: the machine stays as it is until somebody does something.
+STEADY = OFFLINE | {MachineState.RUNNING, MachineState.PAUSED, MachineState.STUCK}
