@@ -16,9 +16,11 @@ class Recorder:
         self.slept: list[float] = []
 
     def monotonic(self) -> float:
+        """Return the time that was set."""
         return self.now
 
     def sleep(self, seconds: float) -> None:
+        """Note it."""
         self.slept.append(seconds)
         self.now += seconds
 
