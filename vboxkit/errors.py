@@ -174,13 +174,7 @@ class NotFoundError(ApiError, LookupError):
 
 
 class AlreadyExistsError(ApiError, FileExistsError):
-    """
-    The name is taken.
-
-    Attributes:
-        kind: What kind of object has it.
-        wanted: The name asked for.
-    """
+    """The name is taken: `kind` of object, and the name `wanted`."""
 
     def __init__(self, message: str, *, kind: str = "", wanted: str = "", **api: Any) -> None:
         super().__init__(message, **api)
@@ -206,12 +200,7 @@ class InvalidStateError(ApiError):
 
 
 class LockedError(ApiError):
-    """
-    Somebody else has the machine locked.
-
-    Attributes:
-        holder: Who ("process 4711 (VirtualBoxVM)"), as far as it can be told.
-    """
+    """Somebody else has the machine locked: `holder` ("process 4711 (VirtualBoxVM)")."""
 
     def __init__(self, message: str, *, holder: str = "", **api: Any) -> None:
         super().__init__(message, **api)
@@ -344,12 +333,7 @@ class GuestFileError(GuestError, OSError):
 
 
 class CommandFailedError(GuestError):
-    """
-    A command in the guest did not end as it should.
-
-    Attributes:
-        result: The `vboxkit.guest.Result` of the command.
-    """
+    """A command in the guest did not end as it should; `result` is its `Result`."""
 
     def __init__(self, message: str, *, result: Any) -> None:
         super().__init__(message)

@@ -74,6 +74,9 @@ class Api(Protocol):
     def array(self, obj: Any, attribute: str) -> list[Any]:
         """Return an attribute that is an array."""
 
+    def set_array(self, obj: Any, attribute: str, values: Sequence[Any]) -> None:
+        """Set an attribute that is an array."""
+
     def cast(self, obj: Any, interface: str) -> Any:
         """Return the same object as another of its interfaces."""
 

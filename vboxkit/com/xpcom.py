@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import threading
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +113,9 @@ class XpcomApi:
     def array(self, obj: Any, attribute: str) -> list[Any]:
         return list(self._manager.getArray(obj, attribute))
 
+    def set_array(self, obj: Any, attribute: str, values: Sequence[Any]) -> None:
+        self._manager.setArray(obj, attribute, list(values))
+
     def cast(self, obj: Any, interface: str) -> Any:
         return self._manager.queryInterface(obj, interface)
 
@@ -169,7 +173,11 @@ def open_api(home: Path | None = None) -> XpcomApi:
                 settings.set_environment(name, value)
         vboxapi = installation.import_vboxapi()
         try:
-            manager = vboxapi.VirtualBoxManager(None, None)
+            with warnings.catch_warnings():
+                # "builtin type nsISupports has no __module__ attribute", a dozen times: XPCOM's
+                # C module is older than that rule, and nobody who tests with -W error can help it.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                manager = vboxapi.VirtualBoxManager(None, None)
         except (ImportError, OSError, NameError) as error:
             raise VirtualBoxNotFoundError(
                 f"VirtualBox in {found.folder} cannot be loaded by this Python: {error}",

@@ -85,6 +85,17 @@ def lease_port(port: int | None = None, *, host_ip: str = "127.0.0.1") -> PortLe
                 hint="leave the port out to get a free one",
             )
         return lease
+    family = socket.AF_INET6 if ":" in host_ip else socket.AF_INET
+    with socket.socket(family) as probe:
+        try:
+            probe.bind((host_ip, 0))
+        except OSError as error:
+            raise PortInUseError(
+                f"cannot listen on {host_ip}: {error}",
+                host_ip=host_ip,
+                port=0,
+                hint="give an address of this machine, such as 127.0.0.1",
+            ) from error
     candidates = list(_range())
     random.shuffle(candidates)
     for candidate in candidates:

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 from vboxkit.core.locks import lock_file
 from vboxkit.core.steps import step
 from vboxkit.core.waiting import Deadline
-from vboxkit.errors import CleanupError, VBoxKitError, WaitTimeoutError
+from vboxkit.errors import CleanupError, StartError, VBoxKitError, WaitTimeoutError
 from vboxkit.guest.console import SerialLog
 from vboxkit.guest.credentials import Credentials, generate_key
-from vboxkit.guest.ssh import SSH
 from vboxkit.lab import images, leases
 from vboxkit.lab.evidence import evidence_of
 from vboxkit.lab.images import Image, ImageSource
@@ -26,6 +25,7 @@ from vboxkit.lab.places import TAG_IMAGE, TAG_LEASE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vboxkit.guest.ssh import SSH
     from vboxkit.lab.places import Places
     from vboxkit.machines.machine import Machine
     from vboxkit.machines.virtualbox import VirtualBox
@@ -103,6 +103,9 @@ def _build(vbox: VirtualBox, places: Places, source: ImageSource, digest: str) -
             images.write(places, image)
             leases.release(places.leases, name)
             done = True
+        except StartError as error:
+            error.hint = None  # it names log files, which go with the machine
+            raise
         finally:
             if not done:
                 if machine is not None:
@@ -137,6 +140,8 @@ def _boot(machine: Machine, places: Places, source: ImageSource, digest: str) ->
         return evidence_of(machine, console)
 
     def guest(credentials: Credentials) -> SSH:
+        from vboxkit.guest.ssh import SSH  # paramiko takes 0.15 s to load, and few builds happen
+
         return SSH(
             here, credentials, settings=settings, name=f"machine {machine.name!r}", evidence=seen
         )

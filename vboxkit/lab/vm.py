@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from vboxkit.errors import NotFoundError
 from vboxkit.guest.console import SerialLog
-from vboxkit.guest.ssh import SSH
 from vboxkit.lab import leases
 from vboxkit.lab.evidence import evidence_of, save_evidence
 from vboxkit.lab.images import Image, address
@@ -17,6 +16,7 @@ from vboxkit.machines.fork import Fork
 if TYPE_CHECKING:
     from vboxkit.core.waiting import Timeout
     from vboxkit.guest.credentials import Credentials
+    from vboxkit.guest.ssh import SSH
     from vboxkit.lab.places import Places
     from vboxkit.settings import StartMode
 
@@ -44,6 +44,8 @@ class VM(Fork):
     def ssh(self) -> SSH:
         """The guest over SSH: connected at first use, and again when the machine came back."""
         if self._ssh is None:
+            from vboxkit.guest.ssh import SSH  # paramiko takes 0.15 s to load
+
             self._ssh = SSH(
                 address(self.ssh_port),
                 self.credentials,

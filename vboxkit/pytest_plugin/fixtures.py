@@ -1,0 +1,128 @@
+"""The fixtures. Their docstrings are the manual that ``pytest --fixtures`` shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from vboxkit.pytest_plugin.factory import VMFactory
+from vboxkit.pytest_plugin.options import settings_arguments
+from vboxkit.pytest_plugin.session import open_lab, say_once_that_it_is_emulated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vboxkit.lab.images import Image
+    from vboxkit.lab.lab import Lab
+    from vboxkit.lab.vm import VM
+    from vboxkit.machines.virtualbox import VirtualBox
+    from vboxkit.settings import Settings
+
+__all__ = ["vbox", "vm", "vm_factory", "vm_image", "vm_lab", "vm_settings"]
+
+
+@pytest.fixture(scope="session")
+def vm_settings(pytestconfig: pytest.Config) -> Settings:
+    """
+    Give the settings of all machines of this run: image, home, what is kept, timeouts.
+
+    Collected from, the later the stronger: ``[tool.vboxkit]`` in pyproject.toml, pytest's ini
+    values (``vm_keep``, ``vm_image``, ``vm_home``), environment variables (``VBOXKIT_KEEP`` and
+    so on), options (``--vm-keep`` and so on). Override it to set more::
+
+        @pytest.fixture(scope="session")
+        def vm_settings(vm_settings):
+            return dataclasses.replace(vm_settings, boot_timeout=600)
+    """
+    from vboxkit.settings import Settings
+
+    return Settings.load(folder=pytestconfig.rootpath, **settings_arguments(pytestconfig))
+
+
+@pytest.fixture(scope="session")
+def vm_lab(pytestconfig: pytest.Config, vm_settings: Settings) -> Iterator[Lab]:
+    """
+    Give the lab: images, forks and their clean-up, in a VirtualBox home apart from your own.
+
+    When the first test asks for it, it removes what runs that were killed left behind, and at the
+    end what is left of this run. Without VirtualBox the tests that need it are skipped, and the
+    reason says what mends it; with ``--vm-required`` they fail. Example::
+
+        def test_images(vm_lab):
+            assert "tiny" in [image.name for image in vm_lab.images()]
+    """
+    say_once_that_it_is_emulated()
+    with open_lab(pytestconfig, vm_settings) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def vbox(vm_lab: Lab) -> VirtualBox:
+    """
+    Give VirtualBox itself: its machines and appliances, without starting any.
+
+    Example::
+
+        def test_version(vbox):
+            assert vbox.version >= (7, 0)
+
+    It is the VirtualBox of the lab's home: your own machines are not in it.
+    """
+    say_once_that_it_is_emulated()
+    return vm_lab.vbox
+
+
+@pytest.fixture(scope="session")
+def vm_image(vm_lab: Lab) -> Image:
+    """
+    Give the image that machines are forks of: booted once, and kept for all later runs.
+
+    The first run builds it (some seconds for the built-in guest), whichever process comes first;
+    others wait for it. ``--vm-image`` chooses another one. Override it for an appliance of your
+    own, for all tests or those of a folder::
+
+        @pytest.fixture(scope="session")
+        def vm_image(vm_lab):
+            return vm_lab.image("debian.ova", credentials=Credentials(user="root", password="x"))
+    """
+    say_once_that_it_is_emulated()
+    return vm_lab.image()
+
+
+@pytest.fixture
+def vm_factory(request: pytest.FixtureRequest, vm_lab: Lab) -> Iterator[VMFactory]:
+    """
+    Make any number of machines: ``vm_factory(image=None, *, name=None)``.
+
+    Each is a fork of its own, running, with SSH ready; all are destroyed after the test, each one
+    even if another resists. Without an image it takes that of ``@pytest.mark.vm(image=...)``, or
+    else `vm_image`. Example::
+
+        def test_two(vm_factory):
+            one, two = vm_factory(), vm_factory()
+            one.ssh.succeed("hostname one")
+            assert two.ssh.succeed("hostname").strip() != "one"
+    """
+    say_once_that_it_is_emulated()
+    factory = VMFactory(request, vm_lab)
+    yield factory
+    factory.close()
+
+
+@pytest.fixture
+def vm(vm_factory: VMFactory) -> VM:
+    """
+    Give a virtual machine of this test's own: running, SSH ready, gone afterwards.
+
+    Example::
+
+        def test_kernel(vm):
+            assert vm.ssh.run("uname -s").stdout.strip() == "Linux"
+
+    It is a fork of `vm_image`, or of what ``@pytest.mark.vm(image=...)`` names: it resumes a
+    running guest instead of booting, so whatever a test does to it, the next one has a fresh one
+    about a second later. When the test fails, the report shows its serial console and VBox.log;
+    with ``--vm-keep=failed`` it goes on running, and the summary says how to get in.
+    """
+    return vm_factory()

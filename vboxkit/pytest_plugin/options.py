@@ -1,0 +1,172 @@
+"""The plugin's options and ini values: what there is, what is right, which one wins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["add_options", "check_image", "check_options", "required", "settings_arguments"]
+
+_APPLIANCES = (".ova", ".ovf")
+_NAMES = ("tiny",)
+
+
+class _Choice(NamedTuple):
+    """A value that was given and is right."""
+
+    value: Any
+    by_option: bool
+
+
+_CHOSEN = pytest.StashKey[dict[str, _Choice]]()
+_REQUIRED = pytest.StashKey[bool]()
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the options; each has an ini value of the same name (with ``_`` for ``-``)."""
+    group = parser.getgroup("vboxkit", "vboxkit: disposable virtual machines")
+    for name, metavar, text in (
+        (
+            "keep",
+            "never|failed|always",
+            (
+                "which tests' machines stay and go on running when the test is over (default:"
+                " never); the summary says how to get in, `vboxkit gc --kept` removes them"
+            ),
+        ),
+        (
+            "image",
+            "NAME_OR_OVA",
+            (
+                "what machines are forks of: 'tiny', the built-in guest (default), or the path of"
+                " an .ova or .ovf file"
+            ),
+        ),
+        (
+            "home",
+            "DIR",
+            (
+                "the VirtualBox home of the tests' machines and images (default: one of vboxkit's"
+                " own in the user's cache folder, apart from the user's machines)"
+            ),
+        ),
+    ):
+        group.addoption(f"--vm-{name}", dest=f"vm_{name}", metavar=metavar, default=None, help=text)
+        parser.addini(f"vm_{name}", f"{metavar}: the same as --vm-{name}", default=None)
+    group.addoption(
+        "--vm-required",
+        dest="vm_required",
+        action="store_true",
+        default=None,
+        help="where there is no VirtualBox, tests that need machines fail instead of being skipped",
+    )
+    parser.addini("vm_required", "the same as --vm-required", type="bool", default=None)
+
+
+def check_options(config: pytest.Config) -> None:
+    """
+    Read the options and ini values, and refuse wrong ones.
+
+    Raises:
+        pytest.UsageError: One is wrong; the message names it and the right ones.
+    """
+    chosen = {}
+    ini_folder = config.inipath.parent if config.inipath else config.rootpath
+    for name, check in _CHECKS.items():
+        option, ini = config.getoption(f"vm_{name}"), _ini(config, f"vm_{name}")
+        if option is not None:
+            value = check(option, config.invocation_params.dir, f"--vm-{name}={option}")
+            chosen[name] = _Choice(value, by_option=True)
+        elif ini is not None:
+            value = check(ini, ini_folder, f"{config.inipath}: vm_{name} = {ini}")
+            chosen[name] = _Choice(value, by_option=False)
+    config.stash[_CHOSEN] = chosen
+    config.stash[_REQUIRED] = bool(config.getoption("vm_required") or _ini(config, "vm_required"))
+
+
+def settings_arguments(config: pytest.Config) -> dict[str, Any]:
+    """
+    Return what to give `Settings.load`.
+
+    An option is stronger than the environment (``VBOXKIT_KEEP`` and so on), an ini value is not:
+    like the table ``[tool.vboxkit]`` it is written for everybody who runs the tests.
+    """
+    from vboxkit.settings import PREFIX, environment
+
+    there = environment()
+    return {
+        name: choice.value
+        for name, choice in config.stash[_CHOSEN].items()
+        if choice.by_option or PREFIX + name.upper() not in there
+    }
+
+
+def required(config: pytest.Config) -> bool:
+    """Tell whether a missing VirtualBox is a failure."""
+    return config.stash[_REQUIRED]
+
+
+def _ini(config: pytest.Config, name: str) -> Any:
+    try:
+        return config.getini(name)
+    except (ValueError, TypeError, pytest.UsageError) as error:
+        raise pytest.UsageError(
+            f"{config.inipath}: {name}: {error}; right: true or false"
+            if name == "vm_required"
+            else f"{config.inipath}: {name}: {error}"
+        ) from error
+
+
+def check_image(value: str, folder: Path, where: str) -> str:
+    """
+    Return the name of an image, or the absolute path of an appliance.
+
+    Args:
+        value: What was given.
+        folder: Where relative paths start.
+        where: Who gave it, for the message.
+
+    Raises:
+        pytest.UsageError: It is neither.
+    """
+    if value in _NAMES:
+        return value
+    names = ", ".join(map(repr, _NAMES))
+    right = f"{names}, or the path of an {' or '.join(_APPLIANCES)} file"
+    path = folder / Path(value).expanduser()
+    if path.suffix.lower() not in _APPLIANCES:
+        raise pytest.UsageError(f"{where}: there is no image {value!r}; right: {right}")
+    if not path.is_file():
+        raise pytest.UsageError(f"{where}: there is no file {path}; right: {right}")
+    return str(path)
+
+
+def _check_keep(value: str, _: Path, where: str) -> str:
+    from typing import get_args
+
+    from vboxkit.settings import Keep
+
+    if value not in get_args(Keep):
+        raise pytest.UsageError(f"{where}: right: {', '.join(get_args(Keep))}")
+    return value
+
+
+def _check_home(value: str, folder: Path, where: str) -> str:
+    path = folder / Path(value).expanduser()
+    if not value:
+        raise pytest.UsageError(f"{where}: right: the path of a folder, which is made if missing")
+    if path.exists() and not path.is_dir():
+        raise pytest.UsageError(f"{where}: {path} is a file; right: the path of a folder")
+    return str(path)
+
+
+_CHECKS: dict[str, Callable[[str, Path, str], str]] = {
+    "keep": _check_keep,
+    "image": check_image,
+    "home": _check_home,
+}

@@ -1,0 +1,106 @@
+"""What a report says of a test's machines, and the summary at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from vboxkit.lab.vm import VM
+
+__all__ = ["FAILED", "NOTES", "VMS", "Notes", "Summary", "complete"]
+
+#: Whether a test failed so far.
+FAILED = pytest.StashKey[bool]()
+#: The machines of a test that exist now.
+VMS = pytest.StashKey[list["VM"]]()
+
+
+@dataclass
+class Notes:
+    """
+    What the summary is to tell.
+
+    Attributes:
+        lines: A sentence each; equal ones are shown once.
+        kept: A machine each that was kept: how it is called, whose it was, how to get in.
+    """
+
+    lines: list[str] = field(default_factory=list)
+    kept: list[list[str]] = field(default_factory=list)
+
+
+NOTES = pytest.StashKey[Notes]()
+
+#: Notes travel as an attribute of a report: so they reach the process that writes the summary
+#: also from a worker of xdist, and from one that is killed a moment later.
+_ATTRIBUTE = "vboxkit_notes"
+
+
+def complete(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Add a section for each machine to the report of a failure, and the notes there are."""
+    vms = item.stash.get(VMS, None)
+    if vms is None:
+        return
+    if report.failed:
+        item.stash[FAILED] = True
+        report.sections += [(f"vm {_name(vm)}", _describe(vm)) for vm in vms]
+    notes = item.config.stash[NOTES]
+    if notes.lines or notes.kept:
+        setattr(report, _ATTRIBUTE, {"lines": notes.lines[:], "kept": notes.kept[:]})
+        notes.lines.clear()
+        notes.kept.clear()
+
+
+def _name(vm: VM) -> str:
+    # repr() has the name and never asks VirtualBox, which may be what went away.
+    return repr(vm).split("'")[1]
+
+
+def _describe(vm: VM) -> str:
+    parts = []
+    try:
+        last = getattr(vm.ssh, "last_result", None)
+        if last is not None:
+            parts.append(f"last command: {last.describe()}")
+        parts.append(vm.evidence())
+    except Exception as error:  # whatever is wrong, the test's own failure is what counts
+        parts.append(f"no more is known: {type(error).__name__}: {error}")
+    return "\n".join(parts)
+
+
+class Summary:
+    """Collects the notes of all reports, and writes them at the end."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._lines: dict[str, None] = {}
+        self._kept: list[list[str]] = []
+
+    def _add(self, lines: list[str], kept: list[list[str]]) -> None:
+        self._lines.update(dict.fromkeys(lines))
+        self._kept += kept
+
+    @pytest.hookimpl
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take the notes of a report."""
+        notes: dict[str, Any] | None = getattr(report, _ATTRIBUTE, None)
+        if notes is not None:
+            self._add(**notes)
+
+    @pytest.hookimpl
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Write what there is to tell; nothing if no machine ran."""
+        # After Ctrl-C no report carries the last ones.
+        notes = self._config.stash[NOTES]
+        self._add(notes.lines, notes.kept)
+        if self._kept:
+            terminalreporter.section("virtual machines that were kept")
+            for name, test, command in self._kept:
+                terminalreporter.write_line(f"{name}  of {test}")
+                terminalreporter.write_line(f"    get in: {command} ssh {name}")
+            terminalreporter.write_line(f"remove them: {self._kept[0][2]} gc --kept")
+        for line in self._lines:
+            terminalreporter.write_line(f"vboxkit: {line}")
