@@ -23,7 +23,7 @@ from vboxkit.settings import Settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import MakeGuest, MakeSSH
+    from tests.guest.conftest import MakeGuest, MakeSSH
 
 
 def plan(at: str, how: str = "close") -> Any:

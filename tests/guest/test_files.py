@@ -13,7 +13,7 @@ from vboxkit.errors import GuestConnectionError, GuestFileError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import MakeGuest, MakeSSH
+    from tests.guest.conftest import MakeGuest, MakeSSH
 
     from vboxkit.guest import SSH
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.vm
 
 
+@pytest.mark.smoke
 def test_run_gives_code_and_both_streams(vm: VM) -> None:
     """A command that fails is a result, not an exception."""
     result = vm.ssh.run("echo out; echo err >&2; exit 3")
@@ -60,6 +61,7 @@ def test_a_timeout_ends_the_remote_process(vm: VM) -> None:
     assert vm.ssh.run("ps | grep '[s]leep 987'").exit_code == 1
 
 
+@pytest.mark.smoke
 def test_files_come_back_as_they_went(vm: VM, tmp_path: Path) -> None:
     """A binary file is the same in the guest, and after the way back."""
     source = tmp_path / "a file"

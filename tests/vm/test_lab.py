@@ -42,6 +42,7 @@ def abandon(lab: Lab, vm: VM) -> None:
     )
 
 
+@pytest.mark.smoke
 def test_an_image_is_built_once(vm_lab: Lab, vm_image: Image) -> None:
     """Asking again gives the same machine and snapshot."""
     again = vm_lab.image(vm_image.name)
@@ -102,6 +103,7 @@ def test_a_rekey_that_fails_leaves_nothing(vm_lab: Lab) -> None:
     assert not list(vm_lab.places.machines.glob("image-stubborn*"))
 
 
+@pytest.mark.smoke
 def test_what_a_dead_process_left_is_removed(vm_lab: Lab, vm_image: Image) -> None:
     """A machine whose owner is gone is found, named by a dry run, and removed with its process."""
     vm = vm_lab.fork(vm_image)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.vm
 
 
+@pytest.mark.smoke
 def test_a_fork_runs_and_answers(vm: VM) -> None:
     """A fork is Running, has a process of its own, and its guest is Linux."""
     assert vm.state == MachineState.RUNNING
@@ -43,6 +44,7 @@ def test_pause_stops_the_guest_and_resume_lets_it_go_on(vm: VM) -> None:
     assert float(vm.ssh.succeed("cut -d' ' -f1 /proc/uptime")) >= before
 
 
+@pytest.mark.smoke
 def test_save_state_and_start_go_on_where_the_guest_stood(vm: VM) -> None:
     """What is only in the guest's memory is there after saving and starting."""
     vm.ssh.succeed("mkdir -p /run/t && mount -t tmpfs none /run/t && echo here > /run/t/x")

@@ -57,6 +57,7 @@ def test_deleting_under_a_running_guest_merges(vm: VM) -> None:
     assert vm.ssh.succeed("cat /root/after").strip() == "after"
 
 
+@pytest.mark.smoke
 def test_rollback_of_a_running_machine(vm: VM) -> None:
     """After the block the guest runs, without what was done in it, and no snapshot is left."""
     with vm.rollback():

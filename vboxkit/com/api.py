@@ -80,5 +80,8 @@ class Api(Protocol):
     def cast(self, obj: Any, interface: str) -> Any:
         """Return the same object as another of its interfaces."""
 
+    def symbol(self, code: int) -> str:
+        """Return the name of an unsigned result code, or its hexadecimal digits."""
+
     def foreign(self, error: BaseException) -> ForeignError | None:
         """Read an exception of this way in; `None` for an exception that is not foreign."""

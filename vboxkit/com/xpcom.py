@@ -24,14 +24,26 @@ __all__ = ["XpcomApi", "isolation", "open_api"]
 OLDEST = (7, 0)
 
 #: The result codes of VirtualBox's own (SDK reference, "Error codes"), all versions together.
-_RESULT_CODES = tuple(
-    f"VBOX_E_{name}"
-    for name in (
-        "OBJECT_NOT_FOUND INVALID_VM_STATE VM_ERROR FILE_ERROR IPRT_ERROR PDM_ERROR"
-        " INVALID_OBJECT_STATE HOST_ERROR NOT_SUPPORTED XML_ERROR INVALID_SESSION_STATE"
-        " OBJECT_IN_USE PASSWORD_INCORRECT MAXIMUM_REACHED GSTCTL_GUEST_ERROR TIMEOUT DND_ERROR"
-        " PLATFORM_ARCH_NOT_SUPPORTED RECORDING_ERROR"
-    ).split()
+_RESULT_CODES = (
+    "VBOX_E_OBJECT_NOT_FOUND",
+    "VBOX_E_INVALID_VM_STATE",
+    "VBOX_E_VM_ERROR",
+    "VBOX_E_FILE_ERROR",
+    "VBOX_E_IPRT_ERROR",
+    "VBOX_E_PDM_ERROR",
+    "VBOX_E_INVALID_OBJECT_STATE",
+    "VBOX_E_HOST_ERROR",
+    "VBOX_E_NOT_SUPPORTED",
+    "VBOX_E_XML_ERROR",
+    "VBOX_E_INVALID_SESSION_STATE",
+    "VBOX_E_OBJECT_IN_USE",
+    "VBOX_E_PASSWORD_INCORRECT",
+    "VBOX_E_MAXIMUM_REACHED",
+    "VBOX_E_GSTCTL_GUEST_ERROR",
+    "VBOX_E_TIMEOUT",
+    "VBOX_E_DND_ERROR",
+    "VBOX_E_PLATFORM_ARCH_NOT_SUPPORTED",
+    "VBOX_E_RECORDING_ERROR",
 )
 
 #: The other side is gone: what a call gives after VBoxSVC or a VM process died. E_ABORT is what
@@ -85,9 +97,11 @@ class XpcomApi:
         return self._virtualbox
 
     def session(self) -> Any:
+        """See `Api`."""
         return self._manager.getSessionObject(self.virtualbox)
 
     def value(self, enumeration: str, name: str) -> Any:
+        """See `Api`."""
         try:
             return self._constants.all_values(enumeration)[name]
         except KeyError:
@@ -98,6 +112,7 @@ class XpcomApi:
             ) from None
 
     def name(self, enumeration: str, value: Any) -> str:
+        """See `Api`."""
         table = self._names.get(enumeration)
         if table is None:
             values = self._constants.all_values(enumeration)
@@ -108,24 +123,33 @@ class XpcomApi:
         return table.get(value) or f"{enumeration}({value})"
 
     def names(self, enumeration: str) -> Sequence[str]:
+        """See `Api`."""
         return sorted(self._constants.all_values(enumeration))
 
     def array(self, obj: Any, attribute: str) -> list[Any]:
+        """See `Api`."""
         return list(self._manager.getArray(obj, attribute))
 
     def set_array(self, obj: Any, attribute: str, values: Sequence[Any]) -> None:
+        """See `Api`."""
         self._manager.setArray(obj, attribute, list(values))
 
     def cast(self, obj: Any, interface: str) -> Any:
+        """See `Api`."""
         return self._manager.queryInterface(obj, interface)
 
+    def symbol(self, code: int) -> str:
+        """See `Api`."""
+        return self._symbols.get(code, f"0x{code:08x}")
+
     def foreign(self, error: BaseException) -> ForeignError | None:
+        """See `Api`."""
         if not isinstance(error, self._exception):
             return None
         code = int(self._manager.xcptGetStatus(error)) & 0xFFFFFFFF
         return ForeignError(
             code=code,
-            symbol=self._symbols.get(code, f"0x{code:08x}"),
+            symbol=self.symbol(code),
             text=str(self._manager.xcptGetMessage(error) or ""),
             lost=code in _LOST,
         )

@@ -373,7 +373,7 @@ class Machine(ComObject):
             self,
             name,
             linked=linked,
-            snapshot=self.snapshots[snapshot] if isinstance(snapshot, str) else snapshot,
+            snapshot=self.snapshots.own(snapshot),
             keep_macs=keep_macs,
             timeout=timeout if timeout is not None else self.settings.progress_timeout,
         )
@@ -422,7 +422,7 @@ class Machine(ComObject):
         return forks.fork(
             self,
             name,
-            snapshot=self.snapshots[snapshot] if isinstance(snapshot, str) else snapshot,
+            snapshot=self.snapshots.own(snapshot),
             start=start,
             timeout=timeout if timeout is not None else self.settings.progress_timeout,
             kind=forks.Fork,

@@ -237,8 +237,9 @@ def _ports_of_all(machine: Machine) -> dict[tuple[str, int], str]:
     for com in api.array(api.virtualbox, "machines"):
         if not com.accessible:
             continue
-        for rule in read_forwards(api, com.getNetworkAdapter(0).NATEngine):
-            taken[rule.protocol, rule.host_port] = str(com.name)
+        for slot in range(len(machine.network)):
+            for rule in read_forwards(api, com.getNetworkAdapter(slot).NATEngine):
+                taken[rule.protocol, rule.host_port] = str(com.name)
     return taken
 
 

@@ -131,12 +131,13 @@ class Progress(ComObject):
                 text=text,
                 operation=self.what,
             )
+        symbol = self._api.symbol(code)
         cls = ProgressCanceledError if canceled else ProgressFailedError
         raise cls(
-            f"{self.subject}: cannot {self.what}: {text} [0x{code:08x}]",
+            f"{self.subject}: cannot {self.what}: {text} [{symbol}]",
             chain=chain,
             code=code,
-            symbol=f"0x{code:08x}",
+            symbol=symbol,
             text=text,
             operation=self.what,
         )

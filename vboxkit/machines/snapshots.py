@@ -193,6 +193,17 @@ class Snapshots:
         """Return the snapshot with this name or UUID, or `None`."""
         return next((s for s in self if name in {s.name, s.id}), None)
 
+    def own(self, snapshot: Snapshot | str | None) -> Snapshot | None:
+        """
+        Return a snapshot of this machine, given itself or by its name; `None` stays `None`.
+
+        Raises:
+            NotFoundError: It is another machine's.
+        """
+        if snapshot is None or isinstance(snapshot, str):
+            return None if snapshot is None else self[snapshot]
+        return self[snapshot.id] if snapshot.machine != self._machine else snapshot
+
     def __getitem__(self, name: str) -> Snapshot:
         found = self.find(name)
         if found is None:

@@ -1,0 +1,17 @@
+"""Where the tests' machines live: in a home apart from the user's disposable machines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from vboxkit.settings import Settings, cache_dir
+
+
+@pytest.fixture(scope="session")
+def vm_settings(vm_settings: Settings) -> Settings:
+    """Give runs of these tests one home, so that images are built once."""
+    if vm_settings.home != Settings().home:
+        return vm_settings  # asked for by an option or a variable
+    return replace(vm_settings, home=cache_dir() / "test-home")

@@ -1,0 +1,181 @@
+"""Settings: sources, precedence, and what is wrong with a wrong one."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+
+from vboxkit import settings
+from vboxkit.errors import SettingsError
+from vboxkit.settings import Settings, cache_dir
+
+SECONDS = [f.name for f in dataclasses.fields(Settings) if f.name.endswith("_timeout")]
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables of whoever runs the tests do not count."""
+    for name in list(os.environ):
+        if name.startswith("VBOXKIT_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Make a folder with a pyproject.toml that sets something."""
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.vboxkit]\nboot-timeout = 11\nimage = "a.ova"\nkeep = "failed"\n'
+    )
+    return tmp_path
+
+
+def test_defaults(tmp_path: Path) -> None:
+    """Without any source the defaults are those of the class."""
+    (tmp_path / "pyproject.toml").write_text("[tool.other]\nx = 1\n")
+    assert Settings.load(folder=tmp_path) == Settings()
+    assert Settings().start_mode == "auto"
+    assert Settings().home.name == "home"
+
+
+def test_the_nearest_pyproject_counts(project: Path) -> None:
+    """It is looked for upwards; dashes and underscores are the same."""
+    deep = project / "tests" / "unit"
+    deep.mkdir(parents=True)
+    loaded = Settings.load(folder=deep)
+    assert (loaded.boot_timeout, loaded.image, loaded.keep) == (11.0, "a.ova", "failed")
+    (deep / "pyproject.toml").write_text("[tool.vboxkit]\nboot_timeout = 12\n")
+    nearer = Settings.load(folder=deep)
+    assert (nearer.boot_timeout, nearer.image) == (12.0, "tiny")
+
+
+def test_the_current_folder_is_where_it_begins(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without `folder`, the search starts where the process is."""
+    monkeypatch.chdir(project)
+    assert Settings.load().boot_timeout == 11
+
+
+def test_precedence(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arguments beat the environment, which beats pyproject.toml, which beats the defaults."""
+    monkeypatch.setenv("VBOXKIT_BOOT_TIMEOUT", "22")
+    monkeypatch.setenv("VBOXKIT_KEEP", "always")
+    loaded = Settings.load(folder=project, boot_timeout=33)
+    assert (loaded.boot_timeout, loaded.keep, loaded.image) == (33.0, "always", "a.ova")
+    assert Settings.load(folder=project).boot_timeout == 22.0
+
+
+def test_an_argument_that_is_none_was_not_given(project: Path) -> None:
+    """Options that a command did not get do not hide the other sources."""
+    assert Settings.load(folder=project, boot_timeout=None, keep=None).keep == "failed"
+
+
+@pytest.mark.parametrize("name", SECONDS)
+def test_all_timeouts_are_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Each timeout is a number, also from the environment, where all is text."""
+    monkeypatch.setenv(f"VBOXKIT_{name.upper()}", "1.5")
+    value = getattr(Settings.load(folder=tmp_path), name)
+    assert (type(value), value) == (float, 1.5)
+    assert getattr(Settings.load(folder=tmp_path, **{name: 3}), name) == 3.0
+
+
+def test_home_is_an_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative one is below the current folder, and ~ is the user's home."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert Settings.load(folder=tmp_path, home="vms").home == tmp_path / "vms"
+    assert Settings.load(folder=tmp_path, home="~/vms").home == Path("/home/somebody/vms")
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("boot_timout", "boot_timeout"), ("hom", "home"), ("images", "image")]
+)
+def test_an_unknown_name_suggests_the_nearest(tmp_path: Path, name: str, near: str) -> None:
+    """A slip of the pen is answered with what was meant, and where it was written."""
+    (tmp_path / "pyproject.toml").write_text(f"[tool.vboxkit]\n{name} = 1\n")
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(folder=tmp_path)
+    assert repr(name) in str(caught.value)
+    assert caught.value.hint == repr(near)
+    assert str(tmp_path / "pyproject.toml") in str(caught.value)
+
+
+def test_a_name_that_is_near_to_nothing_lists_all(tmp_path: Path) -> None:
+    """All names are shown."""
+    with pytest.raises(SettingsError, match="the arguments") as caught:
+        Settings.load(folder=tmp_path, zzzzz=1)
+    for field in dataclasses.fields(Settings):
+        assert field.name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("keep", "sometimes", "never"),
+        ("start_mode", "sideways", "driverless"),
+        ("boot_timeout", "soon", "a number of seconds"),
+    ],
+)
+def test_a_wrong_value_names_the_right_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, allowed: str
+) -> None:
+    """Source, name, value and what would do."""
+    monkeypatch.setenv(f"VBOXKIT_{name.upper()}", value)
+    with pytest.raises(SettingsError, match="the environment") as caught:
+        Settings.load(folder=tmp_path)
+    assert isinstance(caught.value, ValueError)
+    assert f"{name} = {value!r}" in str(caught.value)
+    assert allowed in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"[tool.vboxkit\n", b"\xff\xfe", b"x = \n"])
+def test_a_damaged_pyproject_is_named(tmp_path: Path, content: bytes) -> None:
+    """A file that is not TOML is an error with its path."""
+    (tmp_path / "pyproject.toml").write_bytes(content)
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(folder=tmp_path)
+    assert str(tmp_path / "pyproject.toml") in str(caught.value)
+
+
+def test_other_variables_of_ours_are_not_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """VBOXKIT_ANYTHING that is no setting is no error."""
+    monkeypatch.setenv("VBOXKIT_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("VBOXKIT_SOMETHING", "x")
+    Settings.load(folder=tmp_path)
+
+
+def test_settings_cannot_be_changed() -> None:
+    """They are frozen."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().boot_timeout = 1  # type: ignore[misc]
+
+
+def test_the_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """VBOXKIT_CACHE_DIR, made absolute; otherwise the user's."""
+    monkeypatch.chdir(tmp_path)
+    try:
+        cache_dir.cache_clear()
+        monkeypatch.setenv("VBOXKIT_CACHE_DIR", "cache")
+        assert cache_dir() == tmp_path / "cache"
+        cache_dir.cache_clear()
+        monkeypatch.delenv("VBOXKIT_CACHE_DIR")
+        assert cache_dir().name == "vboxkit"
+    finally:
+        cache_dir.cache_clear()
+
+
+def test_the_environment_is_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read can be changed without an effect; set_environment() has one."""
+    copy = settings.environment()
+    copy["VBOXKIT_UNIT"] = "x"
+    assert "VBOXKIT_UNIT" not in settings.environment()
+    monkeypatch.setenv("VBOXKIT_UNIT", "old")
+    settings.set_environment("VBOXKIT_UNIT", "new")
+    assert settings.environment()["VBOXKIT_UNIT"] == "new"

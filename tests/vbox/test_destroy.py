@@ -1,0 +1,103 @@
+"""Destroying machines at rest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from vboxkit.errors import CleanupError, InvalidStateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vboxkit import Machine, VirtualBox
+
+pytestmark = pytest.mark.vbox
+
+
+def test_nothing_is_left(
+    vbox: VirtualBox, machine: Machine, inventory: Callable[[], set[str]]
+) -> None:
+    """Registry, media and folder are gone, with snapshots and their disks."""
+    machine.snapshots.take("one")
+    machine.snapshots.take("two")
+    assert len(inventory()) > 4
+    machine.destroy()
+    assert machine.id not in vbox.machines
+    assert inventory() == set()
+
+
+def test_twice_does_no_harm(
+    vbox: VirtualBox, machine: Machine, make: Callable[..., Machine]
+) -> None:
+    """A machine that is gone stays gone, and another one of its name is not touched."""
+    machine.destroy()
+    machine.destroy()
+    same_name = make(name=machine._name)
+    machine.destroy()
+    assert same_name.id in vbox.machines
+    assert list(same_name.folder.glob("*.vmdk"))
+
+
+def test_linked_clones_forbid_it(
+    vbox: VirtualBox,
+    machine: Machine,
+    label: Callable[[str], str],
+    inventory: Callable[[], set[str]],
+) -> None:
+    """What linked clones stand on is not destroyed: the error names them all."""
+    names = sorted(label("clone") for _ in range(2))
+    for name in names:
+        machine.clone(name, linked=True)
+    before = inventory()
+    with pytest.raises(InvalidStateError) as caught:
+        machine.destroy()
+    for name in (machine.name, *names):
+        assert repr(name) in str(caught.value)
+    assert caught.value.state == "PoweredOff"
+    assert caught.value.hint
+    assert inventory() == before
+    for name in names:
+        vbox.machines[name].destroy()
+    machine.destroy()
+    assert machine.id not in vbox.machines
+
+
+def test_foreign_files_stay_and_are_named(vbox: VirtualBox, machine: Machine) -> None:
+    """What somebody put into the folder is not ours to delete: `CleanupError` lists it."""
+    folder = machine.folder
+    notes = folder / "notes.txt"
+    notes.write_text("mine")
+    with pytest.raises(CleanupError) as caught:
+        machine.destroy()
+    assert len(caught.value.left) == 1
+    assert str(notes) in caught.value.left[0]
+    assert machine._name in str(caught.value)
+    assert caught.value.hint
+    assert machine.id not in vbox.machines
+    assert notes.read_text() == "mine"
+    assert list(folder.iterdir()) == [notes]
+    notes.unlink()
+    folder.rmdir()
+
+
+def test_logs_and_consoles_are_ours(machine: Machine, inventory: Callable[[], set[str]]) -> None:
+    """Logs and serial logs in the folder go with the machine."""
+    machine.log_folder.mkdir(exist_ok=True)
+    (machine.log_folder / "VBox.log").write_text("log")
+    (machine.log_folder / "VBox.log.1").write_text("older")
+    (machine.folder / "serial.log").write_text("console")
+    machine.destroy()
+    assert inventory() == set()
+
+
+def test_a_disk_that_is_gone_already(
+    vbox: VirtualBox, machine: Machine, inventory: Callable[[], set[str]]
+) -> None:
+    """A machine whose disk file was deleted can still be removed."""
+    (file,) = machine.folder.glob("*.vmdk")
+    file.unlink()
+    machine.destroy()
+    assert machine.id not in vbox.machines
+    assert inventory() == set()
