@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.guest.conftest import MakeGuest, MakeSSH
-
     from vboxkit.guest import SSH
 
 DATA = os.urandom(300_000)

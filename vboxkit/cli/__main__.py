@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import vboxkit
-from vboxkit.cli import failure, notices, signals
+from vboxkit.cli import failure, notices
 from vboxkit.cli.state import InSandbox, State
+from vboxkit.core.signals import ending
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    with notices.shown(), signals.ending():
+    with notices.shown(), ending(lambda number: SystemExit(128 + number)):
         try:
             try:
                 code: Any = cli.main(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from vboxkit.guest.credentials import Address, Credentials
+    from vboxkit.guest.result import Result
     from vboxkit.guest.transport import Ending, Transport
 
 __all__ = ["Connection"]
@@ -55,6 +56,8 @@ class Connection:
         self._host_key = credentials.host_key
         self._lock = threading.Lock()
         self._transport: Transport | None = None
+        #: What the last command gave, for whoever reports a failure.
+        self.last_result: Result | None = None
 
     @property
     def host_key(self) -> str | None:

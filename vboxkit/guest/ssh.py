@@ -38,6 +38,9 @@ class SSH(Files):
             the error of `wait_ready`.
         keepalive: Seconds of silence after which the guest is sent a sign of life; 0 for never.
 
+    Attributes:
+        last_result: What the last command gave, `None` before the first one.
+
     Example:
         >>> with SSH(Address("127.0.0.1", 2222), Credentials()) as ssh:     # doctest: +SKIP
         ...     ssh.wait_ready(timeout=60)
@@ -103,8 +106,10 @@ class SSH(Files):
             )
         except LateError as late:
             message = f"{self.name}: {line!r} did not end within {allowed:.3g} s; {late}"
-            raise CommandTimeoutError(message, result=result(None), hint=late.hint) from late
-        return result(code)
+            self.last_result = result(None)
+            raise CommandTimeoutError(message, result=self.last_result, hint=late.hint) from late
+        self.last_result = result(code)
+        return self.last_result
 
     def succeed(
         self,

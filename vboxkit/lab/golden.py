@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vboxkit.core.locks import lock_file
@@ -153,15 +154,15 @@ def _boot(machine: Machine, places: Places, source: ImageSource, digest: str) ->
                 console.wait_for(source.ready_text, timeout=deadline)
             with guest(source.credentials) as ssh:
                 ssh.wait_ready(deadline)
-                if not source.rekey:
-                    return Credentials(
-                        user=source.credentials.user,
-                        key_file=source.credentials.key_file,
-                        password=source.credentials.password,
-                        host_key=ssh.host_key,
-                    )
-                with step("bring in a key of this user's own"):
-                    return _rekey(ssh, guest, places, source, digest=digest, deadline=deadline)
+                credentials = replace(source.credentials, host_key=ssh.host_key)
+                if source.rekey:
+                    with step("bring in a key of this user's own"):
+                        credentials = _rekey(
+                            ssh, guest, places, source, digest=digest, deadline=deadline
+                        )
+            if source.settled_text:
+                console.wait_for(source.settled_text, timeout=deadline)
+            return credentials
     except WaitTimeoutError as error:
         if not error.evidence:
             error.evidence = seen()

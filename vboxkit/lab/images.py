@@ -35,8 +35,7 @@ dropbearkey -t ed25519 -f /etc/dropbear/new >/dev/null 2>&1
 mv /etc/dropbear/new /etc/dropbear/dropbear_ed25519_host_key
 sync
 """
-#: The server is the oldest of its processes; the others are sessions, this one among them.
-_TINY_RESTART = "kill $(pidof dropbear | tr ' ' '\\n' | sort -n | head -n 1)"
+_TINY_RESTART = "kill $(cat /run/dropbear.pid)"
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,8 @@ class ImageSource:
         credentials: The way in that the appliance comes with.
         ready_text: A text on the serial port after which the SSH server answers; without one the
             SSH server is asked.
+        settled_text: A text on the serial port after which all of its services are up: the moment
+            for the snapshot. Without one it is taken as soon as SSH is ready.
         rekey: Shell lines that bring the public key on their standard input into the guest as the
             only one, and make new host keys; empty: the credentials stay as they are.
         restart_sshd: A command after which the SSH server uses the new host key.
@@ -59,6 +60,7 @@ class ImageSource:
     appliance: Path
     credentials: Credentials
     ready_text: str = ""
+    settled_text: str = ""
     rekey: str = ""
     restart_sshd: str = ""
 
@@ -76,9 +78,11 @@ class ImageSource:
             ) from error
         parts = [
             str(_RECIPE),
+            self.name,
             ".".join(map(str, version)),
             self.credentials.user,
             self.ready_text,
+            self.settled_text,
             self.rekey,
             self.restart_sshd,
         ]
@@ -103,6 +107,7 @@ def source_of(name: str, *, credentials: Credentials | None = None) -> ImageSour
             appliance=resource("tiny/tiny.ova"),
             credentials=Credentials(user="root", key_file=resource("tiny/insecure_key")),
             ready_text="VBK-READY",
+            settled_text="VBK-SETTLED",
             rekey=_TINY_REKEY,
             restart_sshd=_TINY_RESTART,
         )

@@ -62,7 +62,7 @@ def _name(vm: VM) -> str:
 def _describe(vm: VM) -> str:
     parts = []
     try:
-        last = getattr(vm.ssh, "last_result", None)
+        last = vm.ssh.last_result
         if last is not None:
             parts.append(f"last command: {last.describe()}")
         parts.append(vm.evidence())

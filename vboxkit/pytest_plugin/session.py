@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import warnings
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
+from vboxkit.core.signals import Terminated, ending
 from vboxkit.errors import CleanupError, EmulatedWarning, SetupError, VBoxKitError
 from vboxkit.pytest_plugin import options, report
-from vboxkit.pytest_plugin.signals import postponed, terminable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,11 +35,11 @@ def say_once_that_it_is_emulated() -> None:
 @contextmanager
 def open_lab(config: pytest.Config, settings: Settings) -> Iterator[Lab]:
     """Connect, remove what earlier runs left; at the end, remove what is left of this one."""
-    lab = _connect(config, settings)
-    notes = config.stash[report.NOTES]
-    if _emulated(settings):
-        notes.lines.append("machines are emulated (no kernel driver)")
-    with terminable():
+    with ending(_terminated):
+        lab = _connect(config, settings)
+        notes = config.stash[report.NOTES]
+        if _emulated(settings):
+            notes.lines.append("machines are emulated (no kernel driver)")
         _collect(lab, notes)
         try:
             yield lab
@@ -46,11 +47,15 @@ def open_lab(config: pytest.Config, settings: Settings) -> Iterator[Lab]:
             _leave(lab, notes)
 
 
+def _terminated(number: int) -> Terminated:
+    return Terminated(f"{signal.Signals(number).name}: asked to end")
+
+
 def _connect(config: pytest.Config, settings: Settings) -> Lab:
     try:
         # What VirtualBox's and paramiko's modules warn of at import is nothing that the author
         # of a test could mend.
-        with postponed(), warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from vboxkit.lab.lab import Lab
 
