@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from vboxkit import MachineState
+from vboxkit.core import processes
 from vboxkit.core.ports import lease_port
 from vboxkit.core.processes import ProcessId
+from vboxkit.core.waiting import wait_until
 from vboxkit.errors import (
     DriverNeededError,
     EmulatedWarning,
@@ -94,6 +97,26 @@ def test_power_off_ends_the_process(vm: VM) -> None:
     assert vm.state == MachineState.POWERED_OFF
     assert not process.alive
     assert vm.session_state == "Unlocked"
+
+
+def test_a_vm_process_leaves_no_zombie(vm: VM) -> None:
+    """A VM process that this process started is reaped at once, also when it was killed."""
+    import psutil
+
+    for end in (vm.power_off, lambda: processes.kill(ProcessId.of(vm.session_pid or 0))):
+        assert vm.session_pid in {child.pid for child in psutil.Process().children()}
+        pid = vm.session_pid
+        end()
+        vm.wait_for_state(MachineState.POWERED_OFF, MachineState.ABORTED, timeout=20)
+        assert pid is not None
+        wait_until(partial(_gone, pid), what="the process to be reaped", timeout=10)
+        vm.start()
+
+
+def _gone(pid: int) -> bool | None:
+    import psutil
+
+    return None if psutil.pid_exists(pid) else True
 
 
 def test_starting_a_running_machine_is_refused(vm: VM) -> None:
@@ -209,8 +232,6 @@ def test_wait_for_state_returns_at_once_when_it_is_there(vm: VM) -> None:
 def test_wait_for_state_fails_early_in_a_hopeless_state(vm: VM) -> None:
     """Waiting for Running and seeing Aborted does not wait for the timeout."""
     assert vm.session_pid is not None
-    from vboxkit.core import processes
-
     processes.kill(ProcessId.of(vm.session_pid))
     with pytest.raises(InvalidStateError) as caught:
         vm.wait_for_state(MachineState.SAVED, timeout=60)

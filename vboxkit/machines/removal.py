@@ -29,17 +29,12 @@ if TYPE_CHECKING:
 
 __all__ = ["dependents", "destroy"]
 
-#: What VirtualBox and we write into a machine's folder and deleteConfig() leaves there.
-_OWN_FILES = (
-    "*.log",
-    "*.log.*",
-    "*.vbox",
-    "*.vbox-prev",
-    "*.vbox-tmp",
-    "*.nvram",
-    "*.png",
-    "*.sav",
-)
+#: What VirtualBox and we write below a machine's folder, and deleteConfig() may leave there.
+_OWN_FILES = {
+    "Logs": ("*",),
+    "Snapshots": ("*.sav", "*.nvram"),
+    "": ("*.vbox", "*.vbox-prev", "*.vbox-tmp", "*.nvram", "serial.log"),
+}
 
 
 def destroy(machine: Machine) -> None:
@@ -134,8 +129,9 @@ def _kill(machine: Machine, pid: int | None) -> None:
 def _remove_folder(folder: Path) -> list[str]:
     """Remove the machine's folder with what belongs to the machine; keep foreign files."""
     left = []
-    for place in (folder / "Logs", folder / "Snapshots", folder):
-        for pattern in _OWN_FILES:
+    for name, patterns in _OWN_FILES.items():
+        place = folder / name
+        for pattern in patterns:
             for file in place.glob(pattern):
                 try:
                     file.unlink(missing_ok=True)
