@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vboxkit.errors import CleanupError, InvalidStateError
+from vboxkit.errors import CleanupError, InvalidStateError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,3 +101,15 @@ def test_a_disk_that_is_gone_already(
     machine.destroy()
     assert machine.id not in vbox.machines
     assert inventory() == set()
+
+
+def test_verbs_on_a_destroyed_machine(vbox: VirtualBox, machine: Machine) -> None:
+    """Its object still answers reads; start() and clone() say that the machine is gone."""
+    machine.destroy()
+    assert not machine.registered
+    for verb in (machine.start, lambda: machine.clone("copy of nothing")):
+        with pytest.raises(NotFoundError, match="does not exist any more") as caught:
+            verb()
+        assert caught.value.wanted == machine.id
+        assert machine._name in str(caught.value)
+    assert "copy of nothing" not in vbox.machines

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from vboxkit.core.waiting import Timeout
-    from vboxkit.machines.machine import Machine
+    from vboxkit.machines.properties import MachineProperties
 
 __all__ = ["holder", "holds", "locked"]
 
@@ -32,7 +32,9 @@ _held = threading.local()
 
 
 @contextmanager
-def locked(machine: Machine, *, timeout: Timeout, needs_vm: bool = False) -> Iterator[Any]:
+def locked(
+    machine: MachineProperties, *, timeout: Timeout, needs_vm: bool = False
+) -> Iterator[Any]:
     """
     Hold the session lock of a machine and yield the raw session.
 
@@ -60,12 +62,12 @@ def locked(machine: Machine, *, timeout: Timeout, needs_vm: bool = False) -> Ite
         _release(machine, session)
 
 
-def holds(machine: Machine) -> bool:
+def holds(machine: MachineProperties) -> bool:
     """Whether this thread holds the machine's lock already."""
     return machine.id in _held.__dict__.get("sessions", {})
 
 
-def _acquire(machine: Machine, deadline: Deadline, *, needs_vm: bool) -> Any:
+def _acquire(machine: MachineProperties, deadline: Deadline, *, needs_vm: bool) -> Any:
     api = machine._api
     session = api.session()
 
@@ -108,7 +110,7 @@ def _acquire(machine: Machine, deadline: Deadline, *, needs_vm: bool) -> Any:
         ) from error
 
 
-def _release(machine: Machine, session: Any) -> None:
+def _release(machine: MachineProperties, session: Any) -> None:
     api = machine._api
     try:
         session.unlockMachine()
@@ -118,7 +120,7 @@ def _release(machine: Machine, session: Any) -> None:
             raise
 
 
-def holder(machine: Machine) -> str:
+def holder(machine: MachineProperties) -> str:
     """Say who holds the lock of a machine, as far as VirtualBox knows."""
     if machine.session_state is SessionState.UNLOCKED:
         return "nobody"

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vboxkit.machines import clones, power, removal, snapshots
-from vboxkit.machines.base import Attribute, ComObject, api_call
-from vboxkit.machines.locks import holds, locked
-from vboxkit.machines.network import Network
+from vboxkit.machines.base import api_call
+from vboxkit.machines.locks import locked
+from vboxkit.machines.properties import MachineProperties
 from vboxkit.machines.screen import screenshot
-from vboxkit.machines.serial_port import SerialPort
-from vboxkit.machines.states import ONLINE, MachineState, SessionState
+from vboxkit.machines.states import ONLINE, MachineState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Sequence
     from contextlib import AbstractContextManager
-
-    from typing_extensions import Self
 
     from vboxkit.com.api import Api
     from vboxkit.core.waiting import Timeout
@@ -28,11 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Machine"]
 
-#: What XPCOM shows for "no process".
-_NO_PID = 0xFFFFFFFF
 
-
-class Machine(ComObject):
+class Machine(MachineProperties):
     """
     A virtual machine. Two are equal if they are the same machine.
 
@@ -41,164 +34,13 @@ class Machine(ComObject):
     Attributes:
         id: Its UUID.
         settings: Timeouts and the start mode.
+        network: Its network adapters.
+        snapshots: Its snapshots.
     """
 
-    os_type = Attribute("OSTypeId", str, "The guest operating system's type, as `Linux26_64`.")
-    snapshot_count = Attribute("snapshotCount", int, "How many snapshots it has.")
-    log_folder = Attribute("logFolder", Path, "Where VBox.log is written.")
-    settings_file = Attribute("settingsFilePath", Path, "Its ``.vbox`` file.")
-
     def __init__(self, api: Api, com: Any, settings: Settings) -> None:
-        super().__init__(api, com)
-        self.settings = settings
-        self.id = str(com.id)
-        self._name = str(com.name)
-        self.network = Network(self)
+        super().__init__(api, com, settings)
         self.snapshots = snapshots.Snapshots(self)
-
-    def _subject(self) -> str:
-        return f"machine {self._name!r}"
-
-    def _state(self) -> str:
-        return str(self.state)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._name!r} {self.id[:8]}>"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Machine) and other.id == self.id
-
-    def __hash__(self) -> int:
-        return hash(self.id)
-
-    # Reading
-
-    @property
-    @api_call("read the state")
-    def state(self) -> MachineState:
-        """What it is doing now."""
-        return MachineState(self._api.name("MachineState", self.com.state))
-
-    @property
-    @api_call("read the session state")
-    def session_state(self) -> SessionState:
-        """Whether somebody holds its lock."""
-        return SessionState(self._api.name("SessionState", self.com.sessionState))
-
-    @property
-    @api_call("read the session's process")
-    def session_pid(self) -> int | None:
-        """The process that holds its lock: the VM process, if it runs."""
-        pid = int(self.com.sessionPID)
-        return None if pid in {0, _NO_PID} else pid
-
-    @property
-    def folder(self) -> Path:
-        """The folder with its settings, logs and snapshots."""
-        return self.settings_file.parent
-
-    @property
-    def serial(self) -> SerialPort:
-        """The first serial port."""
-        with self._translated("read the serial port"):
-            return SerialPort(self, 0)
-
-    # Changing
-
-    @property
-    @api_call("read the name")
-    def name(self) -> str:
-        """Its name; setting it moves its folder along."""
-        return str(self.com.name)
-
-    @name.setter
-    @api_call("rename the machine")
-    def name(self, value: str) -> None:
-        if value != self.name:
-            clones.require_free_name(self._api, value)
-        with self._changing() as com:
-            com.name = value
-        self._name = value
-
-    @property
-    @api_call("read the memory size")
-    def memory_mb(self) -> int:
-        """RAM in MiB; can be set while it is powered off."""
-        return int(self.com.memorySize)
-
-    @memory_mb.setter
-    @api_call("set the memory size")
-    def memory_mb(self, value: int) -> None:
-        with self._changing() as com:
-            com.memorySize = value
-
-    @property
-    @api_call("read the number of CPUs")
-    def cpus(self) -> int:
-        """Virtual CPUs; can be set while it is powered off."""
-        return int(self.com.CPUCount)
-
-    @cpus.setter
-    @api_call("set the number of CPUs")
-    def cpus(self, value: int) -> None:
-        with self._changing() as com:
-            com.CPUCount = value
-
-    @property
-    @api_call("read the description")
-    def description(self) -> str:
-        """A free text."""
-        return str(self.com.description)
-
-    @description.setter
-    @api_call("set the description")
-    def description(self, value: str) -> None:
-        with self._changing() as com:
-            com.description = value
-
-    @api_call("read extra data")
-    def get_extra_data(self, key: str) -> str | None:
-        """Return the text kept under a key, or `None`."""
-        return str(self.com.getExtraData(key)) or None
-
-    @api_call("write extra data")
-    def set_extra_data(self, key: str, value: str | None) -> None:
-        """Keep a text under a key, or remove it (`None`)."""
-        with self._changing() as com:
-            com.setExtraData(key, value or "")
-
-    @contextmanager
-    def edit(self) -> Iterator[Self]:
-        """
-        Make several changes in one lock and one save, or none of them.
-
-        Example:
-            ``with machine.edit() as m: m.memory_mb, m.cpus = 2048, 2``
-        """
-        with self._translated("change the machine"), self._changing():
-            yield self
-
-    @contextmanager
-    def _changing(self) -> Iterator[Any]:
-        """
-        Hold the lock and yield the changeable raw machine; saved at the end, or undone.
-
-        Inside another one of the same thread, the outer one saves or undoes.
-        """
-        joined = holds(self)
-        with locked(self, timeout=self.settings.lock_timeout) as session:
-            com = session.machine
-            if joined:
-                yield com
-                return
-            done = False
-            try:
-                yield com
-                com.saveSettings()
-                done = True
-            finally:
-                if not done:
-                    com.discardSettings()
 
     # Starting and stopping
 
@@ -222,6 +64,7 @@ class Machine(ComObject):
             DriverNeededError: It has something that only the kernel driver can do.
             StartError: Its process ended; the error holds the last lines of the logs.
         """
+        self._require_registered("start")
         power.start(
             self,
             mode=mode or self.settings.start_mode,
@@ -369,6 +212,7 @@ class Machine(ComObject):
             AlreadyExistsError: There is a machine of that name.
             InvalidStateError: A full clone of a running machine's present state.
         """
+        self._require_registered("clone")
         com = clones.clone(
             self,
             name,

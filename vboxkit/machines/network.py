@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from vboxkit.com.api import Api
-    from vboxkit.machines.machine import Machine
+    from vboxkit.machines.properties import MachineProperties
 
 __all__ = ["Forward", "Network", "NetworkAdapter"]
 
@@ -63,7 +63,7 @@ class NetworkAdapter(ComObject):
         slot: 0 for the first.
     """
 
-    def __init__(self, machine: Machine, slot: int) -> None:
+    def __init__(self, machine: MachineProperties, slot: int) -> None:
         super().__init__(machine._api, machine.com.getNetworkAdapter(slot))
         self._machine = machine
         self.slot = slot
@@ -231,7 +231,7 @@ def write_forward(api: Api, engine: Any, rule: Forward) -> None:
     )
 
 
-def _ports_of_all(machine: Machine) -> dict[tuple[str, int], str]:
+def _ports_of_all(machine: MachineProperties) -> dict[tuple[str, int], str]:
     api = machine._api
     taken: dict[tuple[str, int], str] = {}
     for com in api.array(api.virtualbox, "machines"):
@@ -246,7 +246,7 @@ def _ports_of_all(machine: Machine) -> dict[tuple[str, int], str]:
 class Network:
     """The network adapters of a machine: ``machine.network[0]``, iteration, ``len``."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: MachineProperties) -> None:
         self._machine = machine
 
     def __len__(self) -> int:

@@ -39,7 +39,7 @@ _OWN_FILES = {
 
 def destroy(machine: Machine) -> None:
     """See `Machine.destroy`."""
-    if not _is_registered(machine):
+    if not machine.registered:
         # Its folder may belong to a new machine of the same name by now.
         return
     clones = machine.linked_clones()
@@ -78,18 +78,6 @@ def destroy(machine: Machine) -> None:
                 left=left,
                 hint="remove these files",
             )
-
-
-def _is_registered(machine: Machine) -> bool:
-    api = machine._api
-    try:
-        api.virtualbox.findMachine(machine.id)
-    except Exception as error:
-        foreign = api.foreign(error)
-        if foreign is None or foreign.symbol != "VBOX_E_OBJECT_NOT_FOUND":
-            raise
-        return False
-    return True
 
 
 def _end_process(machine: Machine) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vboxkit.machines.base import ComObject, api_call
 
 if TYPE_CHECKING:
-    from vboxkit.machines.machine import Machine
+    from vboxkit.machines.properties import MachineProperties
 
 __all__ = ["SerialPort"]
 
@@ -24,7 +24,7 @@ class SerialPort(ComObject):
         slot: 0 for COM1.
     """
 
-    def __init__(self, machine: Machine, slot: int) -> None:
+    def __init__(self, machine: MachineProperties, slot: int) -> None:
         super().__init__(machine._api, machine.com.getSerialPort(slot))
         self._machine = machine
         self.slot = slot
