@@ -1,20 +1,98 @@
 #!/usr/bin/env bash
 # The stages of `make test`, `make demo` and so on, each with the time it took.
 #
-#   VENV=... tests/run.sh STAGE...
+#   tests/run.sh STAGE... | --clean
 #
 # Stops at the first stage that fails, with its exit code. pytest finding no tests (5) is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-: "${VENV:?the Python environment; use make}"
-bin=$VENV/bin
+python=${PYTHON:-python3}
+cache=${VBOXKIT_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/vboxkit}
+scratch=
+trap '[ -z "$scratch" ] || rm -rf "$scratch"' EXIT
+
+digest() {
+    cksum | cut -d' ' -f1
+}
+
+# The Python environment: one per checkout and Python, made anew when pyproject.toml changes.
+mine=$cache/venv-$({ "$python" --version && pwd; } | digest)
+
+environment() {
+    local venv
+    venv=$mine-$(digest <pyproject.toml)
+    bin=$venv/bin
+    if [ -e "$venv/ready" ]; then
+        return
+    fi
+    # A Debian with python3 alone has no ensurepip.
+    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+        if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+            echo "python3-venv is missing: sudo apt-get install python3-venv" >&2
+            exit 1
+        fi
+        apt-get install -y --no-install-recommends python3-venv || {
+            apt-get update
+            apt-get install -y --no-install-recommends python3-venv
+        }
+    fi
+    echo "making the Python environment $venv"
+    rm -rf "$mine"-*
+    mkdir -p "$cache"
+    "$python" -m venv "$venv"
+    # An old pip knows no dependency groups.
+    "$bin/python" -m pip install --quiet --upgrade pip
+    "$bin/python" -m pip install --quiet --editable . --group lint --group test
+    touch "$venv/ready"
+}
+
+clean() {
+    rm -rf "$mine"-* "$cache"/wheel-venv-* build dist .mypy_cache .ruff_cache .pytest_cache
+    find . -name __pycache__ -type d -prune -exec rm -rf {} +
+}
+
+# Whether this machine's VirtualBox works: found is not enough, its server has to answer. It does
+# so in a home of its own, which is removed with its server.
+usable_virtualbox() {
+    "$bin/python" - <<'END'
+import shutil, subprocess, sys, tempfile
+from pathlib import Path
+
+from vboxkit.com import installation
+from vboxkit.com.xpcom import isolation
+from vboxkit.core import processes
+from vboxkit.errors import VirtualBoxNotFoundError
+
+try:
+    installation.find()
+except VirtualBoxNotFoundError:
+    sys.exit(1)
+folder = Path(tempfile.mkdtemp(prefix="vboxkit-probe-")).resolve()
+home = folder / "home"
+code = "import sys, vboxkit; vboxkit.connect(sys.argv[1]).machines.names()"
+command = [sys.executable, "-c", code, str(home)]
+try:
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+except subprocess.TimeoutExpired:
+    sys.exit("this machine's VirtualBox is not used: it does not answer")
+except subprocess.CalledProcessError as error:
+    said = error.stderr.strip() or f"exit code {error.returncode}"
+    sys.exit(f"this machine's VirtualBox is not used:\n{said}")
+finally:
+    for server, _ in processes.find(argument="--auto-shutdown", environment=isolation(home)):
+        processes.kill(server)
+    shutil.rmtree(folder, ignore_errors=True)
+    # XPCOM's socket is in /tmp whatever TMPDIR says.
+    socket = f"/tmp/.vbox-{isolation(home)['VBOX_IPC_SOCKETID']}-ipc"
+    shutil.rmtree(socket, ignore_errors=True)
+END
+}
 
 # Runs a command where there is a VirtualBox: here if this machine has one, else in the sandbox.
 with_virtualbox() {
     if [ -z "${here:-}" ]; then
         here=no
-        "$bin/python" -c 'from vboxkit.com import installation; installation.import_vboxapi()' \
-            2>/dev/null && here=yes
+        usable_virtualbox && here=yes
     fi
     if [ "$here" = yes ]; then
         PATH=$bin:$PATH "$@"
@@ -37,43 +115,42 @@ sandbox() {
 }
 
 inside() {
-    with_virtualbox python -m pytest tests/vbox tests/vm tests/plugin
+    # Tests that find no VirtualBox fail: a run that skips them all would be green.
+    with_virtualbox python -m pytest --vm-required tests/vbox tests/vm tests/plugin
 }
 
 # What users install: the wheel, in an environment that cannot see this checkout. Its
-# dependencies are kept from run to run.
+# dependencies, and what tests need, are kept from run to run.
 wheel() {
-    local work key venv
-    work=$(mktemp -d)
-    # shellcheck disable=SC2064  # the folder of now
-    trap "rm -rf '$work'" EXIT
-    "$bin/python" -m pip wheel --quiet --no-deps --wheel-dir "$work" . || return
-    key=$(unzip_metadata "$work"/vboxkit-*.whl | cksum | cut -d' ' -f1) || return
-    venv=${VENV%/*}/wheel-venv-$key
+    local key venv tools=fixtures/sandbox/requirements.txt
+    scratch=$(mktemp -d) || return
+    "$bin/python" -m pip wheel --quiet --no-deps --wheel-dir "$scratch" . || return
+    key=$({ wheel_metadata "$scratch"/vboxkit-*.whl && cat "$tools"; } | digest) || return
+    venv=$cache/wheel-venv-$key
     if [ ! -e "$venv/ready" ]; then
-        rm -rf "${VENV%/*}"/wheel-venv-*
+        rm -rf "$cache"/wheel-venv-*
         "$bin/python" -m venv "$venv" &&
-            "$venv/bin/python" -m pip install --quiet "$work"/vboxkit-*.whl &&
+            "$venv/bin/python" -m pip install --quiet "$scratch"/vboxkit-*.whl -r "$tools" &&
             touch "$venv/ready" || return
     fi
     "$venv/bin/python" -m pip install --quiet --no-deps --force-reinstall \
-        "$work"/vboxkit-*.whl || return
-    mkdir "$work/smoke"
-    cp -r tests pyproject.toml "$work/smoke" || return
+        "$scratch"/vboxkit-*.whl || return
+    mkdir "$scratch/smoke"
+    cp -r tests pyproject.toml "$scratch/smoke" || return
     (
         # shellcheck disable=SC2030  # for what runs in these brackets
         bin=$venv/bin here=
-        cd "$work/smoke" &&
+        cd "$scratch/smoke" &&
             with_virtualbox python -c '
 from vboxkit.core.resources import resource
 assert resource("tiny/tiny.ova").parts[-4:-1] == ("vboxkit", "data", "tiny"), "not the wheel"' &&
-            with_virtualbox python -m pytest tests/vm -m smoke
+            with_virtualbox python -m pytest --vm-required tests/vm -m smoke
     )
 }
 
 # What decides the dependencies: Python's version and the wheel's requirements.
 # shellcheck disable=SC2031  # not called in those brackets
-unzip_metadata() {
+wheel_metadata() {
     "$bin/python" - "$1" <<'END'
 import sys, zipfile
 
@@ -92,6 +169,11 @@ bench() {
     with_virtualbox python benchmarks/run.py
 }
 
+if [ "${1:-}" = --clean ]; then
+    clean
+    exit
+fi
+environment
 total=$SECONDS
 for stage; do
     echo "== $stage"

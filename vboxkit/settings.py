@@ -158,5 +158,12 @@ def _pyproject(folder: Path) -> tuple[str, Mapping[str, Any]]:
             except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
                 raise SettingsError(f"{path}: {error}") from error
             mine = table.get("tool", {}).get("vboxkit", {})
-            return f"{path} [tool.vboxkit]", {k.replace("-", "_"): v for k, v in mine.items()}
+            values = {k.replace("-", "_"): v for k, v in mine.items()}
+            for name in ("home", "image"):
+                # Paths are meant from where they are written, not from where pytest is called.
+                text = values.get(name)
+                is_path = name == "home" or str(text).lower().endswith((".ova", ".ovf"))
+                if isinstance(text, str) and is_path:
+                    values[name] = str(place / Path(text).expanduser())
+            return f"{path} [tool.vboxkit]", values
     return "pyproject.toml", {}

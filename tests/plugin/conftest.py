@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,7 +148,7 @@ def _remove(home: Path) -> None:
     shutil.rmtree(home)
     # XPCOM leaves the folder of its socket; who keeps a home uses it again.
     socket = f".vbox-{isolation(home)['VBOX_IPC_SOCKETID']}-ipc"
-    shutil.rmtree(Path(tempfile.gettempdir()) / socket, ignore_errors=True)
+    shutil.rmtree(Path("/tmp") / socket, ignore_errors=True)
 
 
 def _serves(home: Path) -> bool:

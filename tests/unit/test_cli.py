@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import warnings
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,17 +22,15 @@ from vboxkit.cli.__main__ import COMMANDS, cli, main
 from vboxkit.cli.live import _Lines, _Tree, showing
 from vboxkit.cli.state import State
 from vboxkit.cli.tour import _process
+from vboxkit.com import installation, xpcom
 from vboxkit.core.steps import step, subscribe
 from vboxkit.errors import (
     EmulatedWarning,
     NotFoundError,
     SetupError,
-    VBoxKitError,
-    VirtualBoxNotFoundError,
     WaitTimeoutError,
 )
-from vboxkit.host import doctor, sandbox
-from vboxkit.lab import lab as lab_module
+from vboxkit.host import doctor, sandbox, sandbox_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,11 +52,22 @@ def _plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     output._console.cache_clear()
 
 
-def _no_virtualbox(monkeypatch: pytest.MonkeyPatch, error: VBoxKitError | None = None) -> None:
-    def lab(_: object) -> NoReturn:
-        raise error or VirtualBoxNotFoundError("there is no VirtualBox", hint="install it")
+def _failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Let ``vboxkit doctor`` end with an error."""
 
-    monkeypatch.setattr(lab_module, "Lab", lab)
+    def examine() -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(doctor, "examine", examine)
+
+
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look for VirtualBox in no place at all."""
+    monkeypatch.setattr(installation, "_candidates", lambda _: iter(()))
+    # Tests that ran before, in this process, may have found one.
+    monkeypatch.delitem(sys.modules, "vboxapi", raising=False)
+    monkeypatch.setattr(xpcom, "_open", None)
 
 
 class _Box:
@@ -168,11 +177,10 @@ def test_error_has_its_hint_on_a_line_of_its_own(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An error is two lines: what happened, and what to try; no traceback."""
-    _no_virtualbox(monkeypatch, NotFoundError("there is no image 'x'", hint="vboxkit images ls"))
-    assert main(["ls"]) == 1
+    _failing(monkeypatch, NotFoundError("there is no image 'x'", hint="vboxkit images ls"))
+    assert main(["doctor"]) == 1
     shown = capsys.readouterr()
-    said = [line for line in shown.err.splitlines() if "connect" not in line]
-    assert said == ["error: there is no image 'x'", "  try: vboxkit images ls"]
+    assert shown.err == "error: there is no image 'x'\n  try: vboxkit images ls\n"
     assert not shown.out
 
 
@@ -181,8 +189,8 @@ def test_evidence_comes_after_the_error(
 ) -> None:
     """What helps to see why a wait was in vain is shown."""
     error = WaitTimeoutError("SSH", waited=3, last_seen="refused", evidence="serial: panic")
-    _no_virtualbox(monkeypatch, error)
-    assert main(["ls"]) == 1
+    _failing(monkeypatch, error)
+    assert main(["doctor"]) == 1
     assert capsys.readouterr().err.endswith("(last seen: refused)\nserial: panic\n")
 
 
@@ -190,8 +198,8 @@ def test_host_that_is_not_ready_is_exit_code_3(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What is missing on this machine is told apart from what failed."""
-    _no_virtualbox(monkeypatch, SetupError("VBoxSVC did not start", hint="read its log"))
-    assert main(["gc"]) == 3
+    _failing(monkeypatch, SetupError("VBoxSVC did not start", hint="read its log"))
+    assert main(["doctor"]) == 3
     assert "  try: read its log\n" in capsys.readouterr().err
 
 
@@ -199,9 +207,9 @@ def test_debug_shows_the_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """VBOXKIT_DEBUG=1 shows where an error comes from; the exit code is the same."""
-    _no_virtualbox(monkeypatch, NotFoundError("nothing"))
+    _failing(monkeypatch, NotFoundError("nothing"))
     monkeypatch.setenv("VBOXKIT_DEBUG", "1")
-    assert main(["ls"]) == 1
+    assert main(["doctor"]) == 1
     said = capsys.readouterr().err
     assert "Traceback (most recent call last)" in said
     assert said.endswith("error: nothing\n")
@@ -211,11 +219,7 @@ def test_interrupt_is_exit_code_130(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Ctrl-C ends the command without a traceback."""
-
-    def interrupted() -> NoReturn:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(doctor, "examine", interrupted)
+    _failing(monkeypatch, KeyboardInterrupt())
     assert main(["doctor"]) == 130
     assert capsys.readouterr().err.split() == ["interrupted"]
 
@@ -249,22 +253,14 @@ def test_operating_system_errors_are_no_tracebacks(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A folder that may not be written to is an error, not a bug of ours."""
-
-    def examine() -> NoReturn:
-        raise PermissionError(13, "Permission denied", "/forbidden")
-
-    monkeypatch.setattr(doctor, "examine", examine)
+    _failing(monkeypatch, PermissionError(13, "Permission denied", "/forbidden"))
     assert main(["doctor"]) == 1
     assert capsys.readouterr().err == "error: Permission denied: /forbidden\n"
 
 
 def test_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     """What no user's mistake explains is not hidden."""
-
-    def examine() -> NoReturn:
-        raise TypeError("a bug")
-
-    monkeypatch.setattr(doctor, "examine", examine)
+    _failing(monkeypatch, TypeError("a bug"))
     with pytest.raises(TypeError, match="a bug"):
         main(["doctor"])
 
@@ -291,24 +287,26 @@ def test_home_option_is_the_strongest(tmp_path: Path) -> None:
 
 
 def test_without_virtualbox_and_sandbox(
-    monkeypatch: pytest.MonkeyPatch, box: type[_Box], capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch,
+    box: type[_Box],
+    nowhere: None,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The error ends with the command that mends it, and JSON's place stays empty."""
-    _no_virtualbox(monkeypatch)
     for words in (["ls", "--json"], ["gc", "--json"], ["images", "ls", "--json"], ["ssh", "x"]):
         assert main(words) == 3
         shown = capsys.readouterr()
-        assert "error: there is no VirtualBox, and there is no sandbox" in shown.err
+        assert "error: there is no VirtualBox: looked in " in shown.err
+        assert ", and there is no sandbox\n" in shown.err
         assert "  try: vboxkit sandbox create\n" in shown.err
         assert not shown.out
     assert box.asked == []
 
 
 def test_command_goes_on_in_the_sandbox(
-    monkeypatch: pytest.MonkeyPatch, box: type[_Box], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, box: type[_Box], nowhere: None, tmp_path: Path
 ) -> None:
     """Where only the sandbox has VirtualBox, the same command starts again inside."""
-    _no_virtualbox(monkeypatch)
     monkeypatch.setattr(box, "now", _there())
     appliance = tmp_path / "box.ova"
     appliance.touch()
@@ -323,19 +321,22 @@ def test_command_goes_on_in_the_sandbox(
 
 
 def test_stale_sandbox_is_not_entered(
-    monkeypatch: pytest.MonkeyPatch, box: type[_Box], capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch,
+    box: type[_Box],
+    nowhere: None,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A sandbox of another version is an error with its remedy."""
-    _no_virtualbox(monkeypatch)
     monkeypatch.setattr(box, "now", _there(stale=True))
     assert main(["ls"]) == 3
     assert "  try: vboxkit sandbox create\n" in capsys.readouterr().err
     assert box.asked == []
 
 
-def test_demo_makes_the_sandbox(monkeypatch: pytest.MonkeyPatch, box: type[_Box]) -> None:
+def test_demo_makes_the_sandbox(
+    monkeypatch: pytest.MonkeyPatch, box: type[_Box], nowhere: None
+) -> None:
     """The first command of a newcomer needs nothing before it."""
-    _no_virtualbox(monkeypatch)
     boxes: list[tuple[str, Any]] = []
     monkeypatch.setattr(box, "__init__", lambda self: setattr(self, "asked", boxes))
     with pytest.raises(SystemExit):
@@ -344,15 +345,32 @@ def test_demo_makes_the_sandbox(monkeypatch: pytest.MonkeyPatch, box: type[_Box]
 
 
 def test_inside_the_sandbox_there_is_no_way_further_in(
-    monkeypatch: pytest.MonkeyPatch, box: type[_Box], capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch,
+    box: type[_Box],
+    nowhere: None,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A sandbox whose VirtualBox is broken does not enter itself for ever."""
-    _no_virtualbox(monkeypatch)
     monkeypatch.setattr(box, "now", _there())
     monkeypatch.setenv("VBOXKIT_SANDBOX", "/cache/sandbox")
     assert main(["ls"]) == 3
-    assert "error: there is no VirtualBox\n" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "error: there is no VirtualBox: looked in " in said
+    assert "no sandbox" not in said
     assert box.asked == []
+
+
+def test_hint_with_a_path_can_be_pasted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with a space in its name stays one word."""
+    monkeypatch.setattr(sandbox_entry, "__file__", "/my code/vboxkit/host/sandbox_entry.py")
+
+    def distribution(name: str) -> NoReturn:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "distribution", distribution)
+    with pytest.raises(SetupError) as caught:
+        sandbox_entry.Package.running()
+    assert caught.value.hint == "python -m pip install -e '/my code'"
 
 
 def test_sandbox_run_leaves_arguments_alone(box: type[_Box]) -> None:

@@ -90,7 +90,9 @@ def test_an_appliance_of_ones_own(
     source = source_of(f"debian{suffix}", credentials=mine)
     assert (source.name, source.appliance) == ("debian", tmp_path / f"debian{suffix}")
     assert source.credentials == mine
-    assert source.rekey == ""
+    # A key of ours is added to those that are there.
+    assert "authorized_keys" in source.rekey
+    assert not source.new_host_key
 
 
 def image(digest: str, created: float = 1.0) -> Image:
@@ -99,6 +101,7 @@ def image(digest: str, created: float = 1.0) -> Image:
         name="web",
         digest=digest,
         machine="uuid-1",
+        content="c" * 64,
         machine_name="image-web",
         snapshot="uuid-2",
         user="root",

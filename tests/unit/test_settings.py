@@ -45,7 +45,9 @@ def test_the_nearest_pyproject_counts(project: Path) -> None:
     deep = project / "tests" / "unit"
     deep.mkdir(parents=True)
     loaded = Settings.load(folder=deep)
-    assert (loaded.boot_timeout, loaded.image, loaded.keep) == (11.0, "a.ova", "failed")
+    # A path is meant from where it is written.
+    image = str(project / "a.ova")
+    assert (loaded.boot_timeout, loaded.image, loaded.keep) == (11.0, image, "failed")
     (deep / "pyproject.toml").write_text("[tool.vboxkit]\nboot_timeout = 12\n")
     nearer = Settings.load(folder=deep)
     assert (nearer.boot_timeout, nearer.image) == (12.0, "tiny")
@@ -64,7 +66,11 @@ def test_precedence(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VBOXKIT_BOOT_TIMEOUT", "22")
     monkeypatch.setenv("VBOXKIT_KEEP", "always")
     loaded = Settings.load(folder=project, boot_timeout=33)
-    assert (loaded.boot_timeout, loaded.keep, loaded.image) == (33.0, "always", "a.ova")
+    assert (loaded.boot_timeout, loaded.keep, loaded.image) == (
+        33.0,
+        "always",
+        str(project / "a.ova"),
+    )
     assert Settings.load(folder=project).boot_timeout == 22.0
 
 

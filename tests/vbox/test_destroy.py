@@ -113,3 +113,31 @@ def test_verbs_on_a_destroyed_machine(vbox: VirtualBox, machine: Machine) -> Non
         assert caught.value.wanted == machine.id
         assert machine._name in str(caught.value)
     assert "copy of nothing" not in vbox.machines
+
+
+def test_a_folder_that_two_machines_share(vbox: VirtualBox, machine: Machine) -> None:
+    """What lies in the folder of another machine as well is not removed with this one."""
+    api = vbox._api
+    folder = machine.folder
+    second = api.virtualbox.createMachine(
+        str(folder / f"{machine.name}-2.vbox"),
+        f"{machine.name}-2",
+        api.value("PlatformArchitecture", "x86"),
+        [],
+        "Linux_64",
+        *("", "", "", ""),
+    )
+    api.virtualbox.registerMachine(second)
+    other = vbox.machines[f"{machine.name}-2"]
+    try:
+        assert other.folder == folder
+        (folder / "Logs").mkdir(exist_ok=True)
+        (folder / "Logs" / "other.log").write_text("not its log")
+        machine.destroy()
+        assert not (folder / f"{machine._name}.vbox").exists()
+        assert other.settings_file.exists()
+        assert (folder / "Logs" / "other.log").exists()
+        assert other.memory_mb > 0
+    finally:
+        other.destroy()
+    assert not folder.exists()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vboxkit.core.processes import ProcessId
-from vboxkit.errors import NotFoundError, StorageError, VBoxKitError, WaitTimeoutError
+from vboxkit.errors import ApiError, NotFoundError, StorageError, VBoxKitError, WaitTimeoutError
+from vboxkit.guest import Credentials
 from vboxkit.lab import images, leases
 from vboxkit.lab.places import TAG_LEASE
 
@@ -191,3 +192,53 @@ def test_evidence_is_complete(vm: VM, tmp_path: Path) -> None:
     assert "VBox.log" in text
     names = {path.name for path in vm.save_evidence(tmp_path / "e")}
     assert names == {"screenshot.png", "serial.log", "VBox.log"}
+
+
+def test_an_appliance_of_ones_own(vm_lab: Lab, tmp_path: Path) -> None:
+    """An OVA is let into once with its own credentials, and from then on with a key of ours."""
+    import shutil
+
+    ova = tmp_path / "foreign.ova"
+    shutil.copy(images.source_of("tiny").appliance, ova)
+    key = images.source_of("tiny").credentials.key_file
+    image = vm_lab.image(str(ova), credentials=Credentials(user="root", key_file=key))
+    try:
+        assert image.name == "foreign"
+        assert image.key_file != str(key)
+        # The credentials need not be given again.
+        assert vm_lab.image(str(ova)) == image
+        with vm_lab.fork(str(ova)) as vm:
+            assert vm.ssh.succeed("id -un").strip() == "root"
+            assert vm.ssh.succeed("wc -l < /root/.ssh/authorized_keys").strip() == "2"
+    finally:
+        vm_lab.remove_image(image)
+    assert image not in vm_lab.images()
+    assert image.machine not in vm_lab.vbox.machines
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "x" * 250])
+def test_a_fork_cannot_have_such_a_name(vm_lab: Lab, vm_image: Image, name: str) -> None:
+    """A name that is no file name is refused before anything is written."""
+    before = leases.all_leases(vm_lab.places.leases)
+    with pytest.raises(ApiError, match="cannot be named"):
+        vm_lab.fork(vm_image, name=name)
+    assert leases.all_leases(vm_lab.places.leases) == before
+
+
+def test_a_lease_that_cannot_be_read_is_nobodys(vm_lab: Lab) -> None:
+    """An empty lease file, as a power cut leaves it, is cleaned up like any leftover."""
+    file = vm_lab.places.leases / "torn.json"
+    file.touch()
+    assert "torn" in " ".join(vm_lab.gc())
+    assert not file.exists()
+
+
+def test_the_reaper_stays_in_its_folder(vm_lab: Lab) -> None:
+    """A lease named like a parent folder removes nothing but itself."""
+    from vboxkit.lab import reaper
+
+    home = set(vm_lab.places.home.iterdir())
+    dead = dead_process()
+    lease = leases.Lease(name="..", pid=dead.pid, started=dead.started, created=0)
+    reaper.reclaim(vm_lab.vbox, vm_lab.places, lease)
+    assert set(vm_lab.places.home.iterdir()) == home

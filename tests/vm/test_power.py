@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -188,6 +188,20 @@ def test_what_needs_the_driver_is_refused_before_the_start(vm: VM) -> None:
     assert "adapter 1" in str(caught.value)
     assert "Internal" in str(caught.value)
     assert vm.state == MachineState.POWERED_OFF
+
+
+@pytest.mark.parametrize("mode", ["headless", "gui"])
+def test_modes_that_need_the_driver(vm: VM, mode: Literal["headless", "gui"]) -> None:
+    """Where the kernel driver is missing, a start that wants it says so, and what works instead."""
+    from vboxkit.com import installation
+
+    if installation.driver_available():
+        pytest.skip("the kernel driver is here")
+    vm.power_off()
+    with pytest.raises(DriverNeededError, match="driverless") as caught:
+        vm.start(mode=mode)
+    assert vm.name in str(caught.value)
+    assert vm.state is MachineState.POWERED_OFF
 
 
 def test_a_wrong_mode_is_refused(vm: VM) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vboxkit import MachineState
-from vboxkit.errors import InvalidStateError
+from vboxkit.errors import CleanupError, InvalidStateError
 
 if TYPE_CHECKING:
     from vboxkit import VM
@@ -105,3 +105,19 @@ def test_a_paused_machine_stays_paused_over_a_snapshot(vm: VM) -> None:
     vm.pause()
     vm.snapshots.take("paused")
     assert vm.state == MachineState.PAUSED
+
+
+def test_a_rollback_that_fails_after_an_error_says_both(vm: VM) -> None:
+    """The error of the block passes, and tells that the machine could not be rolled back."""
+    with pytest.raises(RuntimeError, match="mine") as caught, vm.rollback() as snapshot:
+        snapshot.delete()
+        raise RuntimeError("mine")
+    notes = "\n".join(getattr(caught.value, "__notes__", ["could not be rolled back"]))
+    assert "could not be rolled back" in notes
+
+
+def test_a_rollback_that_fails_says_what_is_left(vm: VM) -> None:
+    """Without another error, CleanupError names machine and snapshot."""
+    with pytest.raises(CleanupError, match=vm.name) as caught, vm.rollback() as snapshot:
+        snapshot.delete()
+    assert snapshot.id in caught.value.left[0]

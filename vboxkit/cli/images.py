@@ -78,7 +78,10 @@ def build(state: State, *, image: str | None, user: str, key: str | None, as_jso
         from vboxkit.guest.credentials import Credentials
 
         key_file = Path(key).absolute() if key else None
-        built = lab.image(image, credentials=Credentials(user=user, key_file=key_file))
+        given = user != "root" or key_file is not None
+        built = lab.image(
+            image, credentials=Credentials(user=user, key_file=key_file) if given else None
+        )
     if as_json:
         output.print_json(_row(lab, built))
     else:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vboxkit.com.xpcom import isolation
 from vboxkit.core import processes
 from vboxkit.lab import leases
 
@@ -76,7 +75,8 @@ def survey(lab: Lab) -> Leftovers:
     running = [
         (process.pid, arguments[arguments.index(_VM_ARGUMENT) + 1])
         for process, arguments in processes.find(
-            argument=_VM_ARGUMENT, environment=isolation(lab.places.home)
+            argument=_VM_ARGUMENT,
+            environment=lab.vbox._api.environment,  # noqa: SLF001 - what leads to this VBoxSVC
         )
     ]
     folder = lab.places.machines

@@ -3,7 +3,9 @@ The seam between vboxkit and a way into VirtualBox.
 
 `vboxkit.machines` sees VirtualBox only through an `Api`. `vboxkit.com.xpcom` is one; a second one
 (the web service, say) has to give the same: raw objects with VirtualBox's attributes and methods,
-and the few things below, which differ from one way in to the next.
+and the few things below, which differ from one way in to the next. Methods with out-parameters
+give what vboxapi's XPCOM binding gives: the return value and then the out-parameters, in one
+sequence.
 """
 
 from __future__ import annotations

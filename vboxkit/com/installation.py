@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import ModuleType
 
-__all__ = ["Installation", "driver_available", "find", "import_vboxapi"]
+__all__ = ["Installation", "driver_available", "find", "import_vboxapi", "version_in"]
 
 #: Variables that VirtualBox's installers and programs use for its folder, strongest first.
 VARIABLES = ("VBOX_INSTALL_PATH", "VBOX_MSI_INSTALL_PATH", "VBOX_APP_HOME", "VBOX_PROGRAM_PATH")
@@ -81,19 +81,12 @@ class Installation:
             ).stdout
         except (OSError, subprocess.TimeoutExpired):
             return None
-        # Warnings about the kernel driver come before it.
-        found = re.findall(r"^(\d+\.\d+\.\d+)", said, re.MULTILINE)
-        return str(found[-1]) if found else None
+        return version_in(said)
 
     @property
     def vboxapi(self) -> Path | None:
         """The folder with this installation's own ``vboxapi`` package, if it has one."""
         return next(self._vboxapi_folders(), None)
-
-    @property
-    def driver(self) -> bool:
-        """Whether its kernel driver is there; without it machines are emulated."""
-        return driver_available()
 
     def _vboxapi_folders(self) -> Iterator[Path]:
         # A distribution's package puts it where the system's Python looks.
@@ -105,6 +98,19 @@ class Installation:
         for init in sorted((self.folder / "sdk" / "installer").rglob("vboxapi/__init__.py")):
             if (init.parent / "VirtualBox_constants.py").exists():
                 yield init.parents[1]
+
+
+def version_in(said: str) -> str | None:
+    """
+    Return the version in what ``VBoxManage --version`` says, or `None`.
+
+    Example:
+        >>> version_in("7.2.22_Debianr175245")
+        '7.2.22'
+    """
+    # Warnings about the kernel driver come before it.
+    found = re.findall(r"^(\d+\.\d+\.\d+)", said, re.MULTILINE)
+    return str(found[-1]) if found else None
 
 
 def find() -> Installation:
@@ -212,7 +218,8 @@ def import_vboxapi() -> ModuleType:
                 f"VirtualBox in {found.folder} comes without the Python package vboxapi",
                 hint=f'python -m pip install "vbox-sdk=={_series(wanted)}.*"',
             )
-        _check_series(found)
+        with suppress(metadata.PackageNotFoundError):  # put there by VirtualBox's own installer
+            _check_series(metadata.version("vbox-sdk"), found.version, found.folder)
         return importlib.import_module("vboxapi")
     except VirtualBoxNotFoundError:
         raise
@@ -250,16 +257,11 @@ def _load(file: Path) -> ModuleType:
     return module
 
 
-def _check_series(found: Installation) -> None:
-    try:
-        packaged = metadata.version("vbox-sdk")
-    except metadata.PackageNotFoundError:
-        return  # put there by VirtualBox's own installer
-    if found.version and _series(packaged) != _series(found.version):
+def _check_series(packaged: str, version: str | None, folder: Path) -> None:
+    if version and _series(packaged) != _series(version):
         raise SetupError(
-            f"the Python package vbox-sdk {packaged} does not fit VirtualBox {found.version}"
-            f" in {found.folder}",
-            hint=f'python -m pip install "vbox-sdk=={_series(found.version)}.*"',
+            f"the Python package vbox-sdk {packaged} does not fit VirtualBox {version} in {folder}",
+            hint=f'python -m pip install "vbox-sdk=={_series(version)}.*"',
         )
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -206,7 +207,7 @@ def erase(folder: Path) -> None:
         said = done.stderr.strip().splitlines()
         raise SetupError(
             f"{folder} cannot be removed: {said[-1] if said else 'files keep coming'}",
-            hint=f"sudo rm -rf --one-file-system {folder}",
+            hint=f"sudo rm -rf --one-file-system {shlex.quote(str(folder))}",
         )
 
 

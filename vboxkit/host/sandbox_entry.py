@@ -10,6 +10,7 @@ from __future__ import annotations
 import configparser
 import getpass
 import os
+import shlex
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ class Package:
                 return cls(folder, Path(str(file.locate())).parent.resolve())
         raise SetupError(
             f"vboxkit runs from {folder} without being installed: its entry points are unknown",
-            hint=f"python -m pip install -e {folder.parent}",
+            hint=f"python -m pip install -e {shlex.quote(str(folder.parent))}",
         )
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vboxkit.core.locks import lock_file
@@ -65,7 +65,7 @@ def _valid(vbox: VirtualBox, places: Places, digest: str) -> Image | None:
     machine = vbox.machines.find(image.machine)
     if machine is None or image.snapshot not in machine.snapshots:
         return None
-    if image.key_file and not image.credentials.key_file.exists():  # type: ignore[union-attr]
+    if not Path(image.key_file).exists():
         return None
     return image
 
@@ -86,16 +86,16 @@ def _build(vbox: VirtualBox, places: Places, source: ImageSource, digest: str) -
             credentials = _boot(machine, places, source, digest)
             snapshot = machine.snapshots.take(_SNAPSHOT)
             machine.power_off()
-            for forward in machine.network.forwards():
-                machine.network[0].remove(forward)
+            _remove_forwards(machine)
             image = Image(
                 name=source.name,
                 digest=digest,
+                content=source.content_digest(),
                 machine=machine.id,
                 machine_name=name,
                 snapshot=snapshot.id,
                 user=credentials.user,
-                key_file=str(credentials.key_file or ""),
+                key_file=str(credentials.key_file),
                 host_key=credentials.host_key or "",
                 created=time.time(),
                 build_seconds=round(time.monotonic() - begin, 3),
@@ -131,8 +131,7 @@ def _boot(machine: Machine, places: Places, source: ImageSource, digest: str) ->
     settings = machine.settings
     deadline = Deadline(settings.boot_timeout)
     with machine.edit():
-        for forward in machine.network.forwards():
-            machine.network[0].remove(forward)
+        _remove_forwards(machine)
     forward = machine.network[0].forward(guest=22, name="ssh")
     console = SerialLog(machine.serial.to_file(machine.folder / "serial.log"))
     here = images.address(forward.host_port)
@@ -154,12 +153,10 @@ def _boot(machine: Machine, places: Places, source: ImageSource, digest: str) ->
                 console.wait_for(source.ready_text, timeout=deadline)
             with guest(source.credentials) as ssh:
                 ssh.wait_ready(deadline)
-                credentials = replace(source.credentials, host_key=ssh.host_key)
-                if source.rekey:
-                    with step("bring in a key of this user's own"):
-                        credentials = _rekey(
-                            ssh, guest, places, source, digest=digest, deadline=deadline
-                        )
+                with step("bring in a key of this user's own"):
+                    credentials = _rekey(
+                        ssh, guest, places, source, digest=digest, deadline=deadline
+                    )
             if source.settled_text:
                 console.wait_for(source.settled_text, timeout=deadline)
             return credentials
@@ -169,6 +166,14 @@ def _boot(machine: Machine, places: Places, source: ImageSource, digest: str) ->
         raise
     finally:
         forward.release()
+
+
+def _remove_forwards(machine: Machine) -> None:
+    """Remove the appliance's own forwards, or ours: each fork gets ports of its own."""
+    for adapter in machine.network:
+        if adapter.attachment == "NAT":
+            for forward in adapter.forwards:
+                adapter.remove(forward)
 
 
 def _rekey(
@@ -188,7 +193,7 @@ def _rekey(
         ssh.run(source.restart_sshd)
     with guest(Credentials(user=source.credentials.user, key_file=key)) as again:
         again.wait_ready(deadline)
-        if again.host_key == ssh.host_key:
+        if source.new_host_key and again.host_key == ssh.host_key:
             raise VBoxKitError(f"image {source.name!r}: the guest kept its well-known host key")
         return Credentials(user=source.credentials.user, key_file=key, host_key=again.host_key)
 

@@ -35,6 +35,13 @@ dropbearkey -t ed25519 -f /etc/dropbear/new >/dev/null 2>&1
 mv /etc/dropbear/new /etc/dropbear/dropbear_ed25519_host_key
 sync
 """
+#: For any other guest: let the user's own key in as well.
+_ADD_KEY = """
+set -e
+umask 077
+mkdir -p ~/.ssh
+cat >> ~/.ssh/authorized_keys
+"""
 _TINY_RESTART = "kill $(cat /run/dropbear.pid)"
 
 
@@ -51,9 +58,10 @@ class ImageSource:
             SSH server is asked.
         settled_text: A text on the serial port after which all of its services are up: the moment
             for the snapshot. Without one it is taken as soon as SSH is ready.
-        rekey: Shell lines that bring the public key on their standard input into the guest as the
-            only one, and make new host keys; empty: the credentials stay as they are.
-        restart_sshd: A command after which the SSH server uses the new host key.
+        rekey: Shell lines that bring the public key on their standard input into the guest; forks
+            are entered with that key, and not with the credentials.
+        restart_sshd: A command after which the SSH server uses a new host key.
+        new_host_key: Whether `rekey` makes a new host key; it is checked that it did.
     """
 
     name: str
@@ -61,11 +69,12 @@ class ImageSource:
     credentials: Credentials
     ready_text: str = ""
     settled_text: str = ""
-    rekey: str = ""
+    rekey: str = _ADD_KEY
     restart_sshd: str = ""
+    new_host_key: bool = False
 
-    def digest(self, version: Sequence[int]) -> str:
-        """Return a digest of all that goes into the image, with VirtualBox's version."""
+    def content_digest(self) -> str:
+        """Return a digest of the appliance's file."""
         sha = hashlib.sha256()
         try:
             with self.appliance.open("rb") as file:
@@ -76,18 +85,31 @@ class ImageSource:
                 f"image {self.name!r}: cannot read {self.appliance}: {error.strerror}",
                 operation="read the appliance",
             ) from error
+        return sha.hexdigest()
+
+    def digest(self, version: Sequence[int]) -> str:
+        """Return a digest of all that goes into the image, with VirtualBox's version."""
+        key = self.credentials.key_file
+        try:
+            key_digest = hashlib.sha256(key.read_bytes()).hexdigest() if key else ""
+        except OSError as error:
+            raise StorageError(
+                f"image {self.name!r}: cannot read the key {key}: {error.strerror}",
+                operation="read the key",
+            ) from error
         parts = [
             str(_RECIPE),
             self.name,
+            self.content_digest(),
             ".".join(map(str, version)),
             self.credentials.user,
+            key_digest,
             self.ready_text,
             self.settled_text,
             self.rekey,
             self.restart_sshd,
         ]
-        sha.update("\0".join(parts).encode())
-        return sha.hexdigest()
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def source_of(name: str, *, credentials: Credentials | None = None) -> ImageSource:
@@ -105,11 +127,16 @@ def source_of(name: str, *, credentials: Credentials | None = None) -> ImageSour
         return ImageSource(
             name="tiny",
             appliance=resource("tiny/tiny.ova"),
-            credentials=Credentials(user="root", key_file=resource("tiny/insecure_key")),
+            credentials=Credentials(
+                user="root",
+                key_file=resource("tiny/insecure_key"),
+                host_key=resource("tiny/insecure_host_key.pub").read_text().strip(),
+            ),
             ready_text="VBK-READY",
             settled_text="VBK-SETTLED",
             rekey=_TINY_REKEY,
             restart_sshd=_TINY_RESTART,
+            new_host_key=True,
         )
     path = Path(name).expanduser()
     if path.suffix.lower() in {".ova", ".ovf"}:
@@ -134,6 +161,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: Its name.
         digest: What it was built from, as `ImageSource.digest`.
+        content: The digest of its appliance's file.
         machine: The machine's UUID.
         machine_name: Its name.
         snapshot: The snapshot's UUID.
@@ -146,6 +174,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     digest: str
+    content: str
     machine: str
     machine_name: str
     snapshot: str
@@ -160,7 +189,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
         """The way into every fork of this image."""
         return Credentials(
             user=self.user,
-            key_file=Path(self.key_file) if self.key_file else None,
+            key_file=Path(self.key_file),
             host_key=self.host_key,
         )
 

@@ -10,10 +10,9 @@ from vboxkit.core.locks import lock_file
 from vboxkit.core.steps import step
 from vboxkit.core.waiting import Deadline
 from vboxkit.errors import CleanupError, NotFoundError, VBoxKitError
-from vboxkit.lab import golden, images, leases, reaper
-from vboxkit.lab.places import TAG_IMAGE, TAG_LEASE, Places
-from vboxkit.lab.vm import VM
-from vboxkit.machines.fork import fork
+from vboxkit.lab import golden, images, reaper
+from vboxkit.lab.places import TAG_IMAGE, Places
+from vboxkit.lab.vm import VM, leased_fork
 from vboxkit.machines.virtualbox import VirtualBox, connect
 from vboxkit.settings import Settings
 
@@ -77,7 +76,14 @@ class Lab:
             WaitTimeoutError: The guest did not come up in `Settings.boot_timeout` seconds.
         """
         if source is None or isinstance(source, str):
-            source = images.source_of(source or self.settings.image, credentials=credentials)
+            name = source or self.settings.image
+            source = images.source_of(name, credentials=credentials)
+            if credentials is None and name != "tiny":
+                # Built before, with credentials that need not be given again: forks have a key.
+                content = source.content_digest()
+                for image in reversed(self.images()):
+                    if image.content == content and image.machine in self.vbox.machines:
+                        return image
         return golden.ensure(self.vbox, self.places, source)
 
     def images(self) -> list[Image]:
@@ -140,31 +146,20 @@ class Lab:
 
     def _clone(self, image: Image, label: str, test: str, deadline: Deadline) -> VM:
         machine = self.vbox.machines[image.machine]
-        lease = leases.find(self.places.leases, label)
-        if lease is None:
-            lease = leases.take(self.places.leases, label, test=test)
-        done = False
-        try:
-            # VBoxSVC refuses to clone one snapshot twice at once ("locked for writing").
-            with lock_file(
-                self.places.locks / "clone.lock", what="another process's fork", timeout=deadline
-            ):
-                vm = fork(
-                    machine,
-                    label,
-                    snapshot=machine.snapshots[image.snapshot],
-                    start=False,
-                    timeout=deadline,
-                    kind=VM,
-                    extra_data={TAG_LEASE: lease.encoded(), TAG_IMAGE: image.digest},
-                )
-            done = True
-        finally:
-            if not done and label not in self.vbox.machines:
-                leases.release(self.places.leases, label)
-        vm.image = image
-        vm._places = self.places  # noqa: SLF001 - made by fork(), completed here
-        return vm
+        # VBoxSVC refuses to clone one snapshot twice at once ("locked for writing").
+        with lock_file(
+            self.places.locks / "clone.lock", what="another process's fork", timeout=deadline
+        ):
+            return leased_fork(
+                machine,
+                label,
+                image=image,
+                places=self.places,
+                snapshot=machine.snapshots[image.snapshot],
+                start=False,
+                timeout=deadline,
+                test=test,
+            )
 
     def vm(self, name: str) -> VM:
         """
@@ -198,10 +193,8 @@ class Lab:
         return found
 
     def _attach(self, com: object, image: Image) -> VM:
-        vm = VM(self.vbox._api, com, self.settings)  # noqa: SLF001 - the lab completes machines
-        vm.image = image
+        vm = VM(self.vbox._api, com, self.settings, image=image, places=self.places)  # noqa: SLF001 - it is a machine already
         vm.forwards = {rule.guest_port: rule for rule in vm.network.forwards()}
-        vm._places = self.places  # noqa: SLF001
         return vm
 
     def destroy_all(self) -> None:

@@ -89,11 +89,18 @@ def release(folder: Path, name: str) -> None:
 
 
 def find(folder: Path, name: str) -> Lease | None:
-    """Return the lease of a machine, or `None`."""
+    """
+    Return the lease of a machine, or `None`.
+
+    One that cannot be read (an empty file after a power cut) is nobody's: its machine counts as
+    abandoned.
+    """
     try:
         return msgspec.json.decode(_file(folder, name).read_bytes(), type=Lease)
     except FileNotFoundError:
         return None
+    except msgspec.DecodeError:
+        return Lease(name=name, pid=0, started=0.0, created=0.0)
 
 
 def all_leases(folder: Path) -> list[Lease]:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from vboxkit.core import processes
 from vboxkit.core.locks import lock_file
 from vboxkit.core.steps import step
 from vboxkit.errors import CleanupError, VBoxKitError
-from vboxkit.lab import leases
-from vboxkit.lab.places import TAG_LEASE
+from vboxkit.lab import images, leases
+from vboxkit.lab.places import TAG_IMAGE
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from vboxkit.lab.leases import Lease
     from vboxkit.lab.places import Places
+    from vboxkit.machines.machine import Machine
     from vboxkit.machines.virtualbox import VirtualBox
 
 __all__ = ["collect", "reclaim"]
@@ -55,8 +55,8 @@ def collect(
         if dry_run:
             return lines
         left = []
-        # Forks before the images that they stand on.
-        for lease in sorted(doomed, key=lambda it: it.purpose == "image"):
+        # Forks before what they stand on: younger ones, and images last.
+        for lease in sorted(doomed, key=lambda it: (it.purpose == "image", -it.created)):
             try:
                 reclaim(vbox, places, lease)
             except VBoxKitError as error:
@@ -76,19 +76,20 @@ def _line(lease: Lease) -> str:
 
 def reclaim(vbox: VirtualBox, places: Places, lease: Lease) -> None:
     """Remove all that there may be of a machine whose owner is gone."""
+    folder = places.machines / lease.name
+    if folder.parent != places.machines or lease.name in {"", ".", ".."}:
+        # Not a name that we would give: what lies there is not ours to remove.
+        leases.release(places.leases, lease.name)
+        return
     with step(f"remove leftover {lease.name}"):
         machine = vbox.machines.find(lease.name)
-        if (
-            machine is not None
-            and machine.get_extra_data(TAG_LEASE) is None
-            and (lease.purpose == "image")
-        ):
-            # Its build was over but for this file: the image is whole.
+        if machine is not None and _is_whole_image(places, machine):
+            # Its build was over but for this file.
             leases.release(places.leases, lease.name)
             return
         if machine is not None:
             machine.destroy()
-        folder = places.machines / lease.name
+        vbox.machines.forget_inaccessible(folder)
         _close_media(vbox, folder)
         shutil.rmtree(folder, ignore_errors=True)
         if folder.exists():
@@ -96,24 +97,33 @@ def reclaim(vbox: VirtualBox, places: Places, lease: Lease) -> None:
         leases.release(places.leases, lease.name)
 
 
+def _is_whole_image(places: Places, machine: Machine) -> bool:
+    digest = machine.get_extra_data(TAG_IMAGE)
+    image = images.read(places, digest) if digest else None
+    return image is not None and image.machine == machine.id
+
+
 def _close_media(vbox: VirtualBox, folder: Path) -> None:
-    """Let VirtualBox forget disks of a clone that was never registered."""
+    """Let VirtualBox forget disks of a clone that was never registered, children first."""
     api = vbox._api  # noqa: SLF001 - the media have no noun of their own yet
+
+    def close(medium: Any) -> None:
+        for child in api.array(medium, "children"):
+            close(child)
+        if Path(str(medium.location)).is_relative_to(folder):
+            medium.close()
+
     with vbox._translated(f"close the disks in {folder}"):  # noqa: SLF001
-        pending = api.array(vbox.com, "hardDisks")
-        while pending:
-            medium = pending.pop()
-            pending += api.array(medium, "children")
-            if str(medium.location).startswith(f"{folder}/"):
-                medium.close()
+        for medium in api.array(vbox.com, "hardDisks"):
+            close(medium)
 
 
 def _kill_strays(vbox: VirtualBox) -> None:
     """End VM processes of this home whose machine does not exist any more."""
-    known = {machine.id for machine in vbox.machines}
     for process, arguments in processes.find(
         argument=_VM_ARGUMENT,
         environment=vbox._api.environment,  # noqa: SLF001 - what leads to this VBoxSVC
     ):
-        if arguments[arguments.index(_VM_ARGUMENT) + 1] not in known:
+        # Looked up now: other processes register machines and start them meanwhile.
+        if arguments[arguments.index(_VM_ARGUMENT) + 1] not in vbox.machines:
             processes.kill(process)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vboxkit.core.waiting import Deadline
 from vboxkit.errors import ApiError, OvfError, ProgressFailedError, StorageError, VBoxKitError
-from vboxkit.machines.clones import require_free_name
+from vboxkit.machines.clones import folder_in_use, require_free_name
 from vboxkit.machines.progress import Progress
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Appliances:
         except Exception as error:
             if not isinstance(error, VBoxKitError) and api.foreign(error) is None:
                 raise
-        if folder is not None:
+        if folder is not None and not folder_in_use(api, folder):
             shutil.rmtree(folder, ignore_errors=True)
 
     def _read(self, com: Any, path: Path, subject: str, deadline: Deadline) -> None:
@@ -203,7 +203,9 @@ def _check_descriptor(path: Path) -> None:
             names = []
         else:
             return  # VirtualBox takes these two suffixes only, and says so
-    except (ET.ParseError, tarfile.TarError, EOFError) as error:
+    except OvfError:
+        raise
+    except (ET.ParseError, tarfile.TarError, EOFError, LookupError, ValueError) as error:
         raise OvfError(path, f"it is damaged: {error}", hint=_AGAIN) from error
     if not len(root):
         raise OvfError(path, f"its descriptor is empty: <{root.tag}>", hint=_AGAIN)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vboxkit.machines.machine import Machine
     from vboxkit.machines.snapshots import Snapshot
 
-__all__ = ["clone", "copy_registered", "require_free_name"]
+__all__ = ["clone", "copy_registered", "folder_in_use", "require_free_name"]
 
 #: Of 255, for VirtualBox adds endings such as ``-disk1.vmdk``.
 _LONGEST_NAME = 240
@@ -144,8 +144,18 @@ def require_free_name(api: Any, name: str) -> None:
             )
 
 
+def folder_in_use(api: Any, folder: Path) -> bool:
+    """Whether a registered machine has its settings in a folder."""
+    return any(
+        Path(str(com.settingsFilePath)).parent == folder
+        for com in api.array(api.virtualbox, "machines")
+    )
+
+
 def _discard(api: Any, target: Any, folder: Path) -> None:
     """Remove a machine that was never registered, with the disks made for it."""
+    if folder_in_use(api, folder):
+        return  # another process has made a machine of this name meanwhile: the files are its
     try:
         # Works without a registration, too; a disk that is attached cannot be closed.
         mode = api.value("CleanupMode", "DetachAllReturnHardDisksOnly")

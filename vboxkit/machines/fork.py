@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vboxkit.core.ports import lease_port
 from vboxkit.core.steps import step
 from vboxkit.core.waiting import Deadline
-from vboxkit.errors import InvalidStateError
+from vboxkit.errors import ApiError, CleanupError, InvalidStateError
 from vboxkit.machines.clones import copy_registered
 from vboxkit.machines.machine import Machine
 from vboxkit.machines.network import read_forwards, write_forward
 from vboxkit.machines.states import MachineState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from typing_extensions import Self
 
+    from vboxkit.com.api import Api
     from vboxkit.core.waiting import Timeout
     from vboxkit.machines.network import Forward
     from vboxkit.machines.snapshots import Snapshot
+    from vboxkit.settings import Settings
 
 __all__ = ["Fork", "fork"]
 
 F = TypeVar("F", bound="Fork")
+
+#: Extra data of a machine: its snapshots whose fork is gone, but which could not be deleted yet.
+_WAITING = "vboxkit/snapshots-to-delete"
 
 #: The name of each adapter's device in VirtualBox's configuration tree.
 _DEVICES = {
@@ -67,13 +72,44 @@ class Fork(Machine):
         if self._destroyed:
             return
         super().destroy()
-        self._destroyed = True
         for forward in self.forwards.values():
             forward.release()
         if self.parent_snapshot is not None:
-            self.parent_snapshot.delete()
+            _drop(self.parent_snapshot)
+        self._destroyed = True
 
     _destroyed = False
+
+
+def _drop(snapshot: Snapshot) -> None:
+    """
+    Delete a snapshot that was taken for a fork that is gone, and those that had to wait.
+
+    VirtualBox refuses while a younger snapshot's disk is in use by another fork ("locked for
+    writing by another task"): such a snapshot is noted with the machine, and goes with a later
+    fork, at the latest with the last one.
+
+    Raises:
+        CleanupError: It could not be deleted although no fork is left.
+    """
+    machine = snapshot.machine
+    waiting = (machine.get_extra_data(_WAITING) or "").split()
+    failed = {}
+    for uuid in [snapshot.id, *waiting]:
+        found = machine.snapshots.find(uuid)
+        if found is None:
+            continue
+        try:
+            found.delete()
+        except ApiError as error:
+            failed[uuid] = error
+    machine.set_extra_data(_WAITING, " ".join(failed) or None)
+    if failed and not machine.linked_clones():
+        raise CleanupError(
+            f"{machine._subject()}: snapshots that were taken for forks could not be deleted:",
+            left=[f"snapshot {uuid}: {error}" for uuid, error in failed.items()],
+            hint="machine.snapshots[...].delete()",
+        )
 
 
 def fork(
@@ -83,7 +119,7 @@ def fork(
     snapshot: Snapshot | None,
     start: bool,
     timeout: Timeout,
-    kind: type[F],
+    kind: Callable[[Api, Any, Settings], F],
     extra_data: Mapping[str, str] | None = None,
 ) -> F:
     """
@@ -95,7 +131,7 @@ def fork(
         snapshot: An online snapshot of it.
         start: Whether to start it.
         timeout: For the whole.
-        kind: The class of the result, constructed like `Machine`.
+        kind: Makes the result, called like the class `Machine`.
         extra_data: Written before the fork is registered.
     """
     deadline = Deadline(timeout)

@@ -213,7 +213,7 @@ def read_forwards(api: Api, engine: Any) -> list[Forward]:
     """Return the port forwards of a raw NAT engine."""
     found = []
     for line in api.array(engine, "redirects"):
-        name, protocol, host_ip, host_port, guest_ip, guest_port = str(line).split(",")
+        name, protocol, host_ip, host_port, guest_ip, guest_port = str(line).rsplit(",", 5)
         kind: Protocol = "tcp" if api.name("NATProtocol", int(protocol)) == "TCP" else "udp"
         found.append(Forward(name, kind, host_ip, int(host_port), guest_ip, int(guest_port)))
     return found
@@ -237,9 +237,9 @@ def _ports_of_all(machine: MachineProperties) -> dict[tuple[str, int], str]:
     for com in api.array(api.virtualbox, "machines"):
         if not com.accessible:
             continue
-        for slot in range(len(machine.network)):
-            for rule in read_forwards(api, com.getNetworkAdapter(slot).NATEngine):
-                taken[rule.protocol, rule.host_port] = str(com.name)
+        other = type(machine)(api, com, machine.settings)
+        for rule in other.network.forwards():
+            taken[rule.protocol, rule.host_port] = str(com.name)
     return taken
 
 

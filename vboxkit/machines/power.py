@@ -66,8 +66,15 @@ def start(machine: Machine, *, mode: StartMode, timeout: Timeout) -> None:
         )
     wait_unlocked(machine, deadline)
     _check_ports(machine)
+    driver = installation.driver_available()
     if mode == "auto":
-        mode = "headless" if installation.driver_available() else "driverless"
+        mode = "headless" if driver else "driverless"
+    elif mode != "driverless" and not driver:
+        raise DriverNeededError(
+            f"{machine._subject()}: mode {mode!r} needs VirtualBox's kernel driver, which is"
+            " missing",
+            hint="mode='driverless' emulates the machine, or install the kernel driver",
+        )
     with step(f"{machine._subject()}: start ({mode})"):
         if mode == "driverless":
             _start_driverless(machine, deadline)
@@ -112,9 +119,13 @@ def _start_by_server(machine: Machine, mode: StartMode, deadline: Deadline) -> N
     session = machine._api.session()
     with machine._translated("start"):
         com = machine.com.launchVMProcess(session, mode, [])
+    started = False
     try:
         Progress(machine._api, com, what="start", subject=machine._subject()).wait(timeout=deadline)
+        started = True
     finally:
+        if not started and machine.state in ONLINE:
+            end_vm(machine, "power off", timeout=machine.settings.shutdown_timeout)
         if session.state == machine._api.value("SessionState", "Locked"):
             session.unlockMachine()
 

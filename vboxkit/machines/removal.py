@@ -19,6 +19,7 @@ from vboxkit.errors import (
 from vboxkit.host import driverless
 from vboxkit.machines import power
 from vboxkit.machines.progress import Progress
+from vboxkit.machines.properties import MachineProperties
 from vboxkit.machines.states import ONLINE, STEADY, SessionState
 
 if TYPE_CHECKING:
@@ -28,13 +29,6 @@ if TYPE_CHECKING:
     from vboxkit.machines.snapshots import Snapshot
 
 __all__ = ["dependents", "destroy"]
-
-#: What VirtualBox and we write below a machine's folder, and deleteConfig() may leave there.
-_OWN_FILES = {
-    "Logs": ("*",),
-    "Snapshots": ("*.sav", "*.nvram"),
-    "": ("*.vbox", "*.vbox-prev", "*.vbox-tmp", "*.nvram", "serial.log"),
-}
 
 
 def destroy(machine: Machine) -> None:
@@ -51,8 +45,10 @@ def destroy(machine: Machine) -> None:
             operation="destroy",
             hint="destroy those machines first",
         )
-    folder = machine.folder
     api = machine._api
+    files = _own_files(machine)
+    folder = machine.folder
+    shared = any(other.folder == folder for other in _others(machine))
     with step(f"{machine._subject()}: destroy"):
         _end_process(machine)
         mode = api.value("CleanupMode", "DetachAllReturnHardDisksOnly")
@@ -68,7 +64,7 @@ def destroy(machine: Machine) -> None:
             ).wait(timeout=machine.settings.progress_timeout)
         except (ApiError, WaitTimeoutError) as error:
             left.append(f"{folder}: {error}")
-        left += _remove_folder(folder)
+        left += _remove_files(folder, files, shared=shared)
         _remove_groups(
             folder.parent, Path(str(api.virtualbox.systemProperties.defaultMachineFolder))
         )
@@ -114,17 +110,47 @@ def _kill(machine: Machine, pid: int | None) -> None:
     power.wait_unlocked(machine, Deadline(machine.settings.lock_timeout))
 
 
-def _remove_folder(folder: Path) -> list[str]:
-    """Remove the machine's folder with what belongs to the machine; keep foreign files."""
+def _others(machine: Machine) -> Iterator[MachineProperties]:
+    api = machine._api
+    for com in api.array(api.virtualbox, "machines"):
+        if com.accessible and str(com.id) != machine.id:
+            yield MachineProperties(api, com, machine.settings)
+
+
+def _own_files(machine: Machine) -> list[Path]:
+    """Return the files of a machine, beside its disks, that deleteConfig() may leave."""
+    settings = machine.settings_file
+    names = (".vbox", ".vbox-prev", ".vbox-tmp", ".nvram")
+    files = [settings.with_suffix(suffix) for suffix in names]
+    states = [machine.com, *(snapshot.com.machine for snapshot in machine.snapshots)]
+    files += [Path(str(com.stateFilePath)) for com in states if com.stateFilePath]
+    console = machine.serial.file
+    if console is not None and console.parent == machine.folder:
+        files.append(console)
+    # The name that the lab gives to consoles; the port may lead elsewhere by now.
+    return [*files, machine.folder / "serial.log"]
+
+
+def _remove_files(folder: Path, files: list[Path], *, shared: bool) -> list[str]:
+    """
+    Remove what belongs to the machine; keep foreign files, and name them.
+
+    Args:
+        folder: The machine's folder.
+        files: Its files.
+        shared: Another machine is in that folder: its logs and snapshots are there, too.
+    """
+    if not shared:
+        files = [*files, *(folder / "Logs").glob("*")]
     left = []
-    for name, patterns in _OWN_FILES.items():
-        place = folder / name
-        for pattern in patterns:
-            for file in place.glob(pattern):
-                try:
-                    file.unlink(missing_ok=True)
-                except OSError as error:
-                    left.append(f"{file}: {error}")
+    for file in files:
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            left.append(f"{file}: {error}")
+    if shared:
+        return left
+    for place in (folder / "Logs", folder / "Snapshots", folder):
         try:
             place.rmdir()
         except FileNotFoundError:
@@ -184,8 +210,15 @@ def _hard_disks(machine: Machine, com: Any) -> Iterator[Any]:
             yield attachment.medium
 
 
-def _users_below(machine: Machine, medium: Any) -> Iterator[Any]:
-    api = machine._api
-    for child in api.array(medium, "children"):
-        yield from api.array(child, "machineIds")
-        yield from _users_below(machine, child)
+def _users_below(machine: Machine, medium: Any) -> Iterator[str]:
+    """
+    Yield the machines whose disks stand on this one.
+
+    Not by way of the machine's own disks: what stands on those stands on a later snapshot, which
+    is asked about by itself.
+    """
+    for child in machine._api.array(medium, "children"):
+        users = [str(uuid) for uuid in machine._api.array(child, "machineIds")]
+        if machine.id not in users:
+            yield from users
+            yield from _users_below(machine, child)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from vboxkit.machines.machine import Machine
 
 __all__ = ["Snapshot", "Snapshots"]
+
+_log = logging.getLogger("vboxkit.machines")
 
 
 class Snapshot(ComObject):
@@ -166,8 +169,6 @@ class Snapshots:
             machine._translated("take a snapshot"),
             locked(machine, timeout=settings.lock_timeout) as session,
         ):
-            # "Cannot take a live snapshot of a virtual machine unless it is running."
-            pause = pause or machine.state is not MachineState.RUNNING
             # Only a running machine has something to pause; asked for a live snapshot, any other
             # one is refused ("unless it is running").
             held = pause or machine.state is not MachineState.RUNNING
@@ -241,10 +242,12 @@ def rollback(machine: Machine) -> Iterator[Snapshot]:
     """See `Machine.rollback`."""
     was = machine.state
     snapshot = machine.snapshots.take("vboxkit rollback")
-    failed = True
+    first: BaseException | None = None
     try:
         yield snapshot
-        failed = False
+    except BaseException as error:
+        first = error
+        raise
     finally:
         try:
             if machine.state in ONLINE:
@@ -261,11 +264,9 @@ def rollback(machine: Machine) -> Iterator[Snapshot]:
                 left=[f"snapshot {snapshot.id} of {machine._subject()}"],
                 hint=f"machine.snapshots[{snapshot.id!r}].restore()",
             )
-            if not failed:
+            if first is None:
                 raise left from error
             # What went wrong in the block comes first; this goes with it.
-            import sys
-
-            first = sys.exc_info()[1]
-            if first is not None and hasattr(first, "add_note"):
+            _log.error("%s", left)
+            if hasattr(first, "add_note"):  # Python 3.11
                 first.add_note(str(left))

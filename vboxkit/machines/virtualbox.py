@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from vboxkit.com.xpcom import open_api
-from vboxkit.errors import NotFoundError
+from vboxkit.com.connection import open_api
+from vboxkit.errors import NotFoundError, SetupError
 from vboxkit.machines.appliances import Appliances
 from vboxkit.machines.base import Attribute, ComObject
 from vboxkit.machines.machine import Machine
@@ -43,9 +42,15 @@ def connect(home: Path | str | None = None, *, settings: Settings | None = None)
     """
     from pathlib import Path as _Path
 
-    place = None if home is None else _Path(home).expanduser().absolute()
+    place = None if home is None else _Path(home).expanduser().resolve()
     vbox = VirtualBox(open_api(place), settings or Settings.load())
     if place is not None:
+        if vbox.home.resolve() != place:
+            # On Windows all processes of a user share one VBoxSVC, whatever the environment says.
+            raise SetupError(
+                f"VirtualBox uses its home {vbox.home}, not {place}",
+                hint="close all programs that use VirtualBox, and try again",
+            )
         folder = str(place / "machines")
         with vbox._translated("set the machine folder"):
             properties = vbox.com.systemProperties
@@ -138,21 +143,46 @@ class Machines:
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.find(name) is not None
 
+    def inaccessible(self) -> dict[str, str]:
+        """
+        Return the machines whose settings cannot be read, as settings file and reason.
+
+        They have no name, and the other methods pass them over.
+        """
+        api = self._vbox._api
+        with self._vbox._translated("list the inaccessible machines"):
+            return {
+                str(com.settingsFilePath): str(com.accessError.text)
+                for com in api.array(api.virtualbox, "machines")
+                if not com.accessible
+            }
+
+    def forget_inaccessible(self, folder: Path) -> None:
+        """Unregister inaccessible machines whose settings file is in a folder; touches no file."""
+        api = self._vbox._api
+        with self._vbox._translated(f"forget the inaccessible machines in {folder}"):
+            for com in api.array(api.virtualbox, "machines"):
+                if not com.accessible and str(com.settingsFilePath).startswith(str(folder)):
+                    com.unregister(api.value("CleanupMode", "UnregisterOnly"))
+
     def __iter__(self) -> Iterator[Machine]:
         api = self._vbox._api
         with self._vbox._translated("list the machines"):
-            machines = api.array(api.virtualbox, "machines")
+            machines = [com for com in api.array(api.virtualbox, "machines") if com.accessible]
         for com in machines:
-            yield Machine(api, com, self._vbox.settings)
+            try:
+                machine = Machine(api, com, self._vbox.settings)
+            except Exception as error:
+                # Another process has destroyed it since.
+                if api.foreign(error) is None:
+                    raise
+                continue
+            yield machine
 
     def __len__(self) -> int:
         with self._vbox._translated("count the machines"):
             return len(self._vbox._api.array(self._vbox.com, "machines"))
 
     def names(self) -> list[str]:
-        """Return the names of the accessible machines."""
-        found = []
-        for machine in self:
-            with suppress(NotFoundError):
-                found.append(machine._name)
-        return sorted(found)
+        """Return the names of the accessible machines, sorted."""
+        return sorted(machine._name for machine in self)

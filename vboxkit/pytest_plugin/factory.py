@@ -97,7 +97,11 @@ class VMFactory:
 
     def _command(self) -> str:
         """Return how to call vboxkit for the home of these machines."""
+        import shlex
+
         from vboxkit.settings import Settings
 
         home = self._lab.settings.home
-        return "vboxkit" if Settings.load().home == home else f"VBOXKIT_HOME={home} vboxkit"
+        if Settings.load().home == home:
+            return "vboxkit"
+        return f"VBOXKIT_HOME={shlex.quote(str(home))} vboxkit"

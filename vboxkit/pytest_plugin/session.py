@@ -105,7 +105,8 @@ def _collect_mine(lab: Lab) -> None:
 
     me = ProcessId.current()
     left = []
-    for lease in leases.all_leases(lab.places.leases):
+    # Younger ones first: they may be forks of the others.
+    for lease in reversed(leases.all_leases(lab.places.leases)):
         # Leases without a test are of machines that somebody made apart from the fixtures.
         if lease.pid != me.pid or not lease.owner_alive or lease.keep or not lease.test:
             continue
