@@ -176,3 +176,17 @@ def test_read_only_attributes_say_so(machine: Machine) -> None:
     with pytest.raises(AttributeError, match=r"Machine\.os_type is read-only"):
         machine.os_type = "DOS"
     assert machine.os_type != "DOS"
+
+
+def test_extra_data_in_an_edit_that_fails(vbox: VirtualBox, machine: Machine) -> None:
+    """Extra data is undone like everything else, also what was there before."""
+    machine.set_extra_data("vboxkit/old", "before")
+    with pytest.raises(RuntimeError, match="mine"), machine.edit():
+        machine.memory_mb = 96
+        machine.set_extra_data("vboxkit/new", "1")
+        machine.set_extra_data("vboxkit/old", "after")
+        raise RuntimeError("mine")
+    again = fresh(vbox, machine)
+    assert again.memory_mb == 64
+    assert again.get_extra_data("vboxkit/new") is None
+    assert again.get_extra_data("vboxkit/old") == "before"

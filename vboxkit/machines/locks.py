@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vboxkit.core.waiting import Timeout
     from vboxkit.machines.properties import MachineProperties
 
-__all__ = ["holder", "holds", "locked"]
+__all__ = ["holder", "holds", "locked", "pending_extra_data"]
 
 #: What lockMachine() says while somebody else holds, or is just giving back, the lock.
 _BUSY = ("VBOX_E_INVALID_OBJECT_STATE", "VBOX_E_INVALID_SESSION_STATE")
@@ -59,7 +59,16 @@ def locked(
         yield session
     finally:
         del mine[machine.id]
+        _held.__dict__.get("extra_data", {}).pop(machine.id, None)
         _release(machine, session)
+
+
+def pending_extra_data(machine: MachineProperties) -> dict[str, str]:
+    """Return the extra data that waits for the end of this thread's lock on a machine, if any."""
+    if not holds(machine):
+        return {}
+    table: dict[str, dict[str, str]] = _held.__dict__.setdefault("extra_data", {})
+    return table.setdefault(machine.id, {})
 
 
 def holds(machine: MachineProperties) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vboxkit.errors import NotFoundError
 from vboxkit.machines import clones
 from vboxkit.machines.base import Attribute, ComObject, api_call
-from vboxkit.machines.locks import holds, locked
+from vboxkit.machines.locks import holds, locked, pending_extra_data
 from vboxkit.machines.network import Network
 from vboxkit.machines.serial_port import SerialPort
 from vboxkit.machines.states import MachineState, SessionState
@@ -176,13 +176,16 @@ class MachineProperties(ComObject):
     @api_call("read extra data")
     def get_extra_data(self, key: str) -> str | None:
         """Return the text kept under a key, or `None`."""
-        return str(self.com.getExtraData(key)) or None
+        pending = pending_extra_data(self)
+        return (pending[key] if key in pending else str(self.com.getExtraData(key))) or None
 
     @api_call("write extra data")
     def set_extra_data(self, key: str, value: str | None) -> None:
         """Keep a text under a key, or remove it (`None`)."""
-        with self._changing() as com:
-            com.setExtraData(key, value or "")
+        with self._changing():
+            # IMachine::setExtraData writes all settings at once, also those of an edit() that may
+            # still fail: so it waits for the end.
+            pending_extra_data(self)[key] = value or ""
 
     @contextmanager
     def edit(self) -> Iterator[Self]:
@@ -212,6 +215,8 @@ class MachineProperties(ComObject):
             try:
                 yield com
                 com.saveSettings()
+                for key, value in pending_extra_data(self).items():
+                    com.setExtraData(key, value)
                 done = True
             finally:
                 if not done:
