@@ -199,3 +199,24 @@ def test_what_is_no_duration(wrong: float) -> None:
         seconds(wrong)
     with pytest.raises(ValueError, match="duration"):
         Deadline(wrong)
+
+
+def test_callable_poll_gets_the_attempt_and_gives_the_pause(clock: FakeClock) -> None:
+    """The pause after attempt n is poll(n)."""
+    answers = iter([None, None, None, "up"])
+    value = wait_until(
+        lambda: next(answers),
+        what="it",
+        timeout=60,
+        poll=lambda attempt: 0.5 * 2**attempt,
+        clock=clock,
+    )
+    assert value == "up"
+    assert clock.slept == [1.0, 2.0, 4.0]
+
+
+def test_callable_poll_is_cut_to_what_remains(clock: FakeClock) -> None:
+    """The last pause never passes the deadline."""
+    with pytest.raises(WaitTimeoutError):
+        wait_until(lambda: None, what="it", timeout=2.5, poll=lambda attempt: 1.0, clock=clock)
+    assert clock.slept == [1.0, 1.0, 0.5]

@@ -23,8 +23,8 @@ __all__ = ["Image", "ImageSource", "source_of"]
 #: Raise it when the way an image is built changes: all images are then built anew.
 _RECIPE = 1
 
-#: Let the user's own key in and nobody else, make a new host key, and restart the SSH server,
-#: which init starts again at once. Sent to the guest with the public key on standard input.
+#: Let the user's own key in and nobody else, and make a new host key. Sent to the guest with the
+#: public key on standard input.
 _TINY_REKEY = """
 set -e
 umask 077
@@ -35,14 +35,17 @@ dropbearkey -t ed25519 -f /etc/dropbear/new >/dev/null 2>&1
 mv /etc/dropbear/new /etc/dropbear/dropbear_ed25519_host_key
 sync
 """
-#: For any other guest: let the user's own key in as well.
+#: The SSH server reads its host key when it starts; init starts it again at once.
+_TINY_RESTART = "kill $(cat /run/dropbear.pid)"
+
+#: For any other guest: let the user's own key in as well. A last line may lack its end.
 _ADD_KEY = """
 set -e
 umask 077
 mkdir -p ~/.ssh
+[ -z "$(tail -c 1 ~/.ssh/authorized_keys 2>/dev/null)" ] || echo >> ~/.ssh/authorized_keys
 cat >> ~/.ssh/authorized_keys
 """
-_TINY_RESTART = "kill $(cat /run/dropbear.pid)"
 
 
 @dataclass(frozen=True)

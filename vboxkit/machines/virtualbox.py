@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vboxkit.com.connection import open_api
@@ -13,7 +14,6 @@ from vboxkit.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from typing_extensions import Self
 
@@ -40,9 +40,7 @@ def connect(home: Path | str | None = None, *, settings: Settings | None = None)
     Example:
         ``with vboxkit.connect() as vbox: print(*vbox.machines)``
     """
-    from pathlib import Path as _Path
-
-    place = None if home is None else _Path(home).expanduser().resolve()
+    place = None if home is None else Path(home).expanduser().resolve()
     vbox = VirtualBox(open_api(place), settings or Settings.load())
     if place is not None:
         if vbox.home.resolve() != place:
@@ -100,10 +98,8 @@ class VirtualBox(ComObject):
     @property
     def home(self) -> Path:
         """The VirtualBox home."""
-        from pathlib import Path as _Path
-
         with self._translated("read the home folder"):
-            return _Path(str(self.com.homeFolder))
+            return Path(str(self.com.homeFolder))
 
 
 class Machines:
@@ -162,7 +158,9 @@ class Machines:
         api = self._vbox._api
         with self._vbox._translated(f"forget the inaccessible machines in {folder}"):
             for com in api.array(api.virtualbox, "machines"):
-                if not com.accessible and str(com.settingsFilePath).startswith(str(folder)):
+                if com.accessible:
+                    continue
+                if Path(str(com.settingsFilePath)).is_relative_to(folder):
                     com.unregister(api.value("CleanupMode", "UnregisterOnly"))
 
     def __iter__(self) -> Iterator[Machine]:
