@@ -40,6 +40,18 @@ _HINTS: dict[type[ApiError], str] = {
 }
 
 
+#: What to try when VirtualBox refuses something in a state of a machine.
+_RUNNING = "shutdown() or power_off() the machine first"
+_SAVED = "start() it and shut it down, or discard_state(), first"
+_STATE_HINTS = {
+    "Running": _RUNNING,
+    "Paused": _RUNNING,
+    "Stuck": _RUNNING,
+    "Saved": _SAVED,
+    "AbortedSaved": _SAVED,
+}
+
+
 def error_class(foreign: ForeignError) -> type[ApiError]:
     """Return the class of error that a foreign one becomes."""
     if foreign.lost:
@@ -74,7 +86,7 @@ def translation(
         symbol=foreign.symbol,
         text=foreign.text,
         operation=operation,
-        hint=_HINTS.get(cls),
+        hint=_STATE_HINTS.get(state) if cls is InvalidStateError else _HINTS.get(cls),
     )
     if isinstance(error, InvalidStateError):
         error.state = state

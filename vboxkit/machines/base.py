@@ -42,6 +42,14 @@ class ComObject:
         """Read the state that belongs into a message, if the object has one."""
         return ""
 
+    def _current(self) -> Any:
+        """Return the raw object to read: inside a change of this thread, the changed one."""
+        return self.com
+
+    def _changing(self) -> AbstractContextManager[Any]:
+        """Take the lock that a change needs, and yield the changeable raw object."""
+        raise NotImplementedError(f"{type(self).__name__} has nothing that can be changed")
+
     def _translated(self, operation: str) -> AbstractContextManager[None]:
         return translated(self._api, operation, subject=self._subject(), state=self._state)
 
@@ -91,7 +99,7 @@ class Attribute(Generic[T]):
         if obj is None:
             return self
         try:
-            return self._convert(getattr(obj.com, self._name))
+            return self._from_raw(obj, getattr(obj._current(), self._name))
         except Exception as error:
             foreign = obj._api.foreign(error)
             if foreign is None:
@@ -102,6 +110,9 @@ class Attribute(Generic[T]):
                 subject=obj._subject(),
             ) from error
 
-    def __set__(self, obj: ComObject, value: object) -> None:
+    def _from_raw(self, _obj: ComObject, raw: Any) -> T:
+        return self._convert(raw)
+
+    def __set__(self, obj: ComObject, value: T) -> None:
         msg = f"{type(obj).__name__}.{self._python_name} is read-only"
         raise AttributeError(msg)

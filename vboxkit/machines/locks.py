@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vboxkit.core.waiting import Timeout
     from vboxkit.machines.properties import MachineProperties
 
-__all__ = ["holder", "holds", "locked", "pending_extra_data"]
+__all__ = ["held", "holder", "holds", "locked", "pending_extra_data"]
 
 #: What lockMachine() says while somebody else holds, or is just giving back, the lock.
 _BUSY = ("VBOX_E_INVALID_OBJECT_STATE", "VBOX_E_INVALID_SESSION_STATE")
@@ -74,6 +74,11 @@ def pending_extra_data(machine: MachineProperties) -> dict[str, str]:
 def holds(machine: MachineProperties) -> bool:
     """Whether this thread holds the machine's lock already."""
     return machine.id in _held.__dict__.get("sessions", {})
+
+
+def held(machine: MachineProperties) -> Any:
+    """Return the session by which this thread holds the machine's lock, or `None`."""
+    return _held.__dict__.get("sessions", {}).get(machine.id)
 
 
 def _acquire(machine: MachineProperties, deadline: Deadline, *, needs_vm: bool) -> Any:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from vboxkit.machines import clones, power, removal, snapshots
 from vboxkit.machines.base import api_call
+from vboxkit.machines.hardware import MachineHardware
 from vboxkit.machines.locks import locked
-from vboxkit.machines.properties import MachineProperties
 from vboxkit.machines.screen import screenshot
 from vboxkit.machines.states import ONLINE, MachineState
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Machine"]
 
 
-class Machine(MachineProperties):
+class Machine(MachineHardware):
     """
     A virtual machine. Two are equal if they are the same machine.
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from vboxkit.errors import NotFoundError
 from vboxkit.machines import clones
 from vboxkit.machines.base import Attribute, ComObject, api_call
-from vboxkit.machines.locks import holds, locked, pending_extra_data
+from vboxkit.machines.locks import held, holds, locked, pending_extra_data
 from vboxkit.machines.network import Network
+from vboxkit.machines.parts import Setting, within
 from vboxkit.machines.serial_port import SerialPort
 from vboxkit.machines.states import MachineState, SessionState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from typing_extensions import Self
 
@@ -26,6 +27,13 @@ __all__ = ["MachineProperties"]
 
 #: What XPCOM shows for "no process".
 _NO_PID = 0xFFFFFFFF
+
+
+def _limits(name: str) -> tuple[Callable[[Any], int], Callable[[Any], int]]:
+    def read(end: str) -> Callable[[Any], int]:
+        return lambda obj: int(getattr(obj._api.virtualbox.systemProperties, f"{end}{name}"))
+
+    return read("min"), read("max")
 
 
 class MachineProperties(ComObject):
@@ -43,6 +51,20 @@ class MachineProperties(ComObject):
     log_folder = Attribute("logFolder", Path, "Where VBox.log is written.")
     settings_file = Attribute("settingsFilePath", Path, "Its ``.vbox`` file.")
 
+    memory_mb = Setting(
+        "memorySize",
+        int,
+        "RAM in MiB; can be set while it is powered off.",
+        check=within(*_limits("GuestRAM"), "MiB"),
+    )
+    cpus = Setting(
+        "CPUCount",
+        int,
+        "Virtual CPUs; can be set while it is powered off.",
+        check=within(*_limits("GuestCPUCount")),
+    )
+    description = Setting("description", str, "A free text.")
+
     def __init__(self, api: Api, com: Any, settings: Settings) -> None:
         super().__init__(api, com)
         self.settings = settings
@@ -55,6 +77,10 @@ class MachineProperties(ComObject):
 
     def _state(self) -> str:
         return str(self.state)
+
+    def _current(self) -> Any:
+        session = held(self)
+        return self.com if session is None else session.machine
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._name!r} {self.id[:8]}>"
@@ -136,42 +162,6 @@ class MachineProperties(ComObject):
         with self._changing() as com:
             com.name = value
         self._name = value
-
-    @property
-    @api_call("read the memory size")
-    def memory_mb(self) -> int:
-        """RAM in MiB; can be set while it is powered off."""
-        return int(self.com.memorySize)
-
-    @memory_mb.setter
-    @api_call("set the memory size")
-    def memory_mb(self, value: int) -> None:
-        with self._changing() as com:
-            com.memorySize = value
-
-    @property
-    @api_call("read the number of CPUs")
-    def cpus(self) -> int:
-        """Virtual CPUs; can be set while it is powered off."""
-        return int(self.com.CPUCount)
-
-    @cpus.setter
-    @api_call("set the number of CPUs")
-    def cpus(self, value: int) -> None:
-        with self._changing() as com:
-            com.CPUCount = value
-
-    @property
-    @api_call("read the description")
-    def description(self) -> str:
-        """A free text."""
-        return str(self.com.description)
-
-    @description.setter
-    @api_call("set the description")
-    def description(self, value: str) -> None:
-        with self._changing() as com:
-            com.description = value
 
     @api_call("read extra data")
     def get_extra_data(self, key: str) -> str | None:

@@ -1,0 +1,215 @@
+"""What the parts of a machine (firmware, storage, sound, ...) and their settings share."""
+
+from __future__ import annotations
+
+import difflib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from vboxkit.com.translation import translated
+from vboxkit.errors import ApiError
+from vboxkit.machines.base import Attribute, ComObject
+from vboxkit.machines.locks import holds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from vboxkit.machines.properties import MachineProperties
+
+__all__ = ["Choice", "MachinePart", "Part", "Setting", "choose", "invalid", "within"]
+
+T = TypeVar("T")
+S = TypeVar("S", bound=str)
+P = TypeVar("P")
+
+
+class MachinePart(ComObject):
+    """
+    A part of a machine that has settings of its own.
+
+    A subclass says by `_locate` where the part hangs on a raw machine: reading uses the machine as
+    it is, changing the one under lock, and inside `Machine.edit` both use the latter.
+
+    Attributes:
+        com: The raw part.
+    """
+
+    #: What it is called in messages.
+    noun = "part"
+
+    def __init__(self, machine: MachineProperties) -> None:
+        self._machine = machine
+        super().__init__(machine._api, self._locate(machine.com))
+
+    def _locate(self, machine: Any) -> Any:
+        """Return the raw part of a raw machine."""
+        raise NotImplementedError
+
+    def _subject(self) -> str:
+        return f"{self._machine._subject()}: {self.noun}"
+
+    def _state(self) -> str:
+        return str(self._machine.state)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._machine!r}>"
+
+    def _current(self) -> Any:
+        return self._locate(self._machine._current()) if holds(self._machine) else self.com
+
+    @contextmanager
+    def _changing(self) -> Iterator[Any]:
+        """Hold the machine's lock and yield the changeable raw part; see `Machine.edit`."""
+        with self._machine._changing() as machine:
+            yield self._locate(machine)
+
+
+class Part(Generic[P]):
+    """A part of a machine as its attribute; made when it is first asked for."""
+
+    def __init__(self, factory: Callable[[Any], P], doc: str) -> None:
+        self._factory = factory
+        self.__doc__ = doc
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, obj: MachineProperties | None, owner: type) -> P:
+        if obj is None:
+            return self  # type: ignore[return-value]  # for documentation tools only
+        with obj._translated(f"read {self._name}"):
+            part = self._factory(obj)
+        # Not a data descriptor: from now on the instance's own attribute is found first.
+        obj.__dict__[self._name] = part
+        return part
+
+
+class Setting(Attribute[T]):
+    """
+    A live attribute of the raw object that can be set, under a Python name.
+
+    Setting it takes the lock that it needs. Inside `Machine.edit` it is written at the end of the
+    block, and reads as set from then on within it.
+
+    Args:
+        name: The attribute's name in VirtualBox.
+        kind: Its type: `int`, `bool` or `str`, or anything that makes the Python value.
+        doc: Its documentation.
+        check: Called with object, attribute and value before anything is changed; see `within`.
+        raw: Makes the raw value of a Python one; as it is if left out.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kind: Callable[[Any], T],
+        doc: str,
+        *,
+        check: Callable[[Any, str, Any], None] | None = None,
+        raw: Callable[[Any], Any] | None = None,
+    ) -> None:
+        super().__init__(name, kind, doc)
+        self._check = check
+        self._raw = raw
+
+    def __set__(self, obj: ComObject, value: T) -> None:
+        kind = self._convert
+        if isinstance(kind, type) and self._raw is None and type(value) is not kind:
+            msg = (
+                f"{obj._subject()}: {self._python_name} is {kind.__name__},"
+                f" not {type(value).__name__}"
+            )
+            raise TypeError(msg)
+        if self._check is not None:
+            self._check(obj, self._python_name, value)
+        with (
+            translated(
+                obj._api,
+                f"set {self._python_name} to {value!r}",
+                subject=obj._subject(),
+                state=obj._state,
+            ),
+            obj._changing() as com,
+        ):
+            setattr(com, self._name, self._to_raw(obj, value))
+
+    def _to_raw(self, _obj: ComObject, value: T) -> Any:
+        return value if self._raw is None else self._raw(value)
+
+
+class Choice(Setting[S]):
+    """
+    A setting whose values are the names of an enumeration of VirtualBox.
+
+    Args:
+        name: The attribute's name in VirtualBox.
+        enumeration: The enumeration's name, as ``FirmwareType``.
+        doc: Its documentation.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        enumeration: str,
+        doc: str,
+        *,
+        check: Callable[[Any, str, Any], None] | None = None,
+    ) -> None:
+        super().__init__(name, str, doc, check=check)  # type: ignore[arg-type]  # see _from_raw
+        self._enumeration = enumeration
+
+    def _from_raw(self, obj: ComObject, raw: Any) -> S:
+        return obj._api.name(self._enumeration, raw)  # type: ignore[return-value]  # its own names
+
+    def _to_raw(self, obj: ComObject, value: S) -> Any:
+        return choose(obj, self._enumeration, value)
+
+
+def choose(obj: ComObject, enumeration: str, name: str) -> Any:
+    """
+    Return the running version's value of an enumeration's member, for a setting of an object.
+
+    Raises:
+        ApiError: There is no such member; the hint has the near ones, or all.
+    """
+    names = [n for n in obj._api.names(enumeration) if not n.startswith(("First", "Last"))]
+    if name in names:
+        return obj._api.value(enumeration, name)
+    near = difflib.get_close_matches(str(name), names, n=3)
+    version = ".".join(map(str, obj._api.version))
+    raise invalid(
+        obj,
+        f"VirtualBox {version} has no {enumeration} {name!r}",
+        hint=f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(names)}",
+    )
+
+
+def within(
+    low: int | Callable[[Any], int], high: int | Callable[[Any], int], unit: str = ""
+) -> Callable[[Any, str, Any], None]:
+    """
+    Return a check that a number is in a range.
+
+    Args:
+        low: The least value, or a function that gets it from the object.
+        high: The greatest value, likewise.
+        unit: For the message.
+    """
+
+    def check(obj: ComObject, name: str, value: Any) -> None:
+        least = low(obj) if callable(low) else low
+        most = high(obj) if callable(high) else high
+        if not least <= value <= most:
+            what = f"{value} {unit}".strip()
+            raise invalid(obj, f"{name} cannot be {what}", hint=f"{least} to {most} {unit}".strip())
+
+    return check
+
+
+def invalid(obj: ComObject, text: str, *, hint: str, operation: str = "change it") -> ApiError:
+    """Return the error for a value that an object cannot take."""
+    state = obj._state()
+    who = f"{obj._subject()} ({state})" if state else obj._subject()
+    return ApiError(
+        f"{who}: {text}", symbol="E_INVALIDARG", text=text, operation=operation, hint=hint
+    )
