@@ -47,7 +47,7 @@ environment() {
 }
 
 clean() {
-    rm -rf "$mine"-* "$cache"/wheel-venv-* build dist .mypy_cache .ruff_cache .pytest_cache
+    rm -rf "$mine"-* "$cache"/wheel-venv-* "$cache"/vbox-sdk build dist .mypy_cache .ruff_cache .pytest_cache
     find . -name __pycache__ -type d -prune -exec rm -rf {} +
 }
 
@@ -102,10 +102,23 @@ with_virtualbox() {
 }
 
 lint() {
-    "$bin/ruff" check . && "$bin/ruff" format --check . && "$bin/mypy"
+    "$bin/ruff" check . && "$bin/ruff" format --check . && "$bin/mypy" &&
+        "$bin/pyright" --pythonpath "$bin/python" --warnings
+}
+
+# The newest release of each series of vbox-sdk: tests compare the names that we use with theirs.
+releases() {
+    local version
+    for version in 7.0.26 7.1.18 7.2.22; do
+        if [ ! -e "$cache/vbox-sdk/vbox_sdk-$version-py3-none-any.whl" ]; then
+            "$bin/python" -m pip download --quiet --no-deps --only-binary :all: \
+                --dest "$cache/vbox-sdk" "vbox-sdk==$version" || return
+        fi
+    done
 }
 
 host() {
+    releases || return
     # The sandbox's own tests run once there is one.
     "$bin/python" -m pytest tests/unit tests/guest tests/meta --ignore=tests/meta/test_sandbox_run.py
 }

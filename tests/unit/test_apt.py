@@ -96,6 +96,6 @@ def test_without_root_the_builder_is_asked_for(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("vboxkit.host.apt.platform.machine", lambda: "x86_64")
     monkeypatch.setattr("vboxkit.host.apt.os.geteuid", lambda: 1000)
     here = {"apt-get": "/usr/bin/apt-get"}
-    monkeypatch.setattr("vboxkit.host.apt.shutil.which", here.get)
+    monkeypatch.setattr("vboxkit.host.apt.shutil.which", lambda name, **_: here.get(name))
     with pytest.raises(SetupError, match=r"sudo apt-get install mmdebstrap.* uidmap"):
         apt.install_builder()

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import pickle
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
-from vboxkit.errors import NotFoundError, StorageError
+from vboxkit import Run
+from vboxkit.errors import InvalidStateError, NotFoundError, SettingsError, StorageError
 from vboxkit.guest.credentials import Credentials
-from vboxkit.lab import images
+from vboxkit.lab import catalogue, images
 from vboxkit.lab.images import Image, ImageSource, source_of
 from vboxkit.lab.places import Places
 
@@ -39,6 +45,8 @@ def test_the_digest_is_always_the_same(source: ImageSource) -> None:
         {"ready_text": "READY"},
         {"rekey": "cat > key"},
         {"restart_sshd": "kill 1"},
+        {"memory_mb": 96},
+        {"cpus": 2},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -52,6 +60,7 @@ def test_the_appliances_bytes_and_the_version_count(source: ImageSource) -> None
     """One byte of the file, or one digit of VirtualBox's version, is another image."""
     before = source.digest(VERSION)
     assert source.digest((7, 2, 23)) != before
+    assert source.appliance is not None
     source.appliance.write_bytes(b"appliancf")
     assert source.digest(VERSION) != before
 
@@ -63,8 +72,48 @@ def test_inputs_do_not_run_into_each_other(source: ImageSource) -> None:
     assert one.digest(VERSION) != two.digest(VERSION)
 
 
+def test_images_of_the_first_vboxkit_stay_good(source: ImageSource) -> None:
+    """Settings that are not given are no part of the digest."""
+    version, content = ".".join(map(str, VERSION)), source.content_digest()
+    parts = ["1", "web", content, version, "root", "", "", "", source.rekey, ""]
+    old = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    assert source.digest(VERSION) == old
+    assert source.digest(VERSION, content="another") != old
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ({"name": "web"}, "nothing"),
+        ({"name": "web", "machine": "box", "base": "tiny"}, "machine and base"),
+        ({"name": "web", "base": "tiny", "snapshot": "ready"}, "a snapshot of what"),
+        ({"name": "a/b", "base": "tiny"}, "cannot be named"),
+        ({"name": "..", "base": "tiny"}, "cannot be named"),
+        ({"name": "x" * 200, "base": "tiny"}, "cannot be named"),
+        ({"base": "tiny", "steps": "echo"}, "are a list"),
+    ],
+    ids=str,
+)
+def test_what_does_not_go_together(given: dict[str, Any], what: str) -> None:
+    """An image has one origin, a name that files can have, and a list of steps."""
+    with pytest.raises(SettingsError, match=what):
+        ImageSource(**given)
+
+
+def test_a_source_is_a_value() -> None:
+    """Names are derived, steps are made of what stands for them; it is equal, and pickled."""
+    source = ImageSource(machine="box", snapshot="ready").with_steps("echo", name="web")
+    assert (source.name, source.steps) == ("web", (Run("echo"),))
+    assert isinstance(source.base, ImageSource)
+    assert source.base.name == "box"
+    assert ImageSource(appliance=Path("/x/debian.ova")).name == "debian"
+    assert pickle.loads(pickle.dumps(source)) == source  # noqa: S301 - just made
+    assert hash(source) == hash(replace(source))
+
+
 def test_a_missing_appliance(source: ImageSource) -> None:
     """The error names image and file."""
+    assert source.appliance is not None
     source.appliance.unlink()
     with pytest.raises(StorageError, match="'web'") as caught:
         source.digest(VERSION)
@@ -76,7 +125,7 @@ def test_unknown_image() -> None:
     with pytest.raises(NotFoundError) as caught:
         source_of("tinny")
     assert (caught.value.kind, caught.value.wanted) == ("image", "tinny")
-    assert caught.value.available == ("tiny",)
+    assert caught.value.available == ("tiny", "debian")
     assert ".ova" in str(caught.value)
 
 
@@ -149,3 +198,51 @@ def test_all_images_oldest_first(tmp_path: Path) -> None:
     for digest, created in (("b" * 64, 2.0), ("a" * 64, 3.0), ("c" * 64, 1.0)):
         written(places, image(digest, created))
     assert [i.digest[0] for i in images.all_images(places)] == ["c", "b", "a"]
+
+
+def test_a_record_of_the_first_vboxkit_is_read(tmp_path: Path) -> None:
+    """It has no layers and no version, and one name."""
+    places, record = Places(tmp_path), image("a" * 64)
+    file = written(places, record)
+    old = msgspec.json.decode(file.read_bytes())
+    for key in ("parent", "step", "version"):
+        del old[key]
+    file.write_bytes(msgspec.json.encode(old))
+    assert images.read(places, record.digest) == record
+    assert catalogue.names(places, record) == {"web": 1.0}
+    catalogue.ask_for(places, record, "alias")
+    assert set(catalogue.names(places, record)) == {"web", "alias"}
+
+
+def test_names_lead_to_images(tmp_path: Path) -> None:
+    """A name belongs to the image that was asked for by it last; an image has any number."""
+    places = Places(tmp_path)
+    old, new = (msgspec.structs.replace(image(c * 64), version="7.2.22") for c in "ab")
+    for record in (old, new):
+        written(places, record)
+    assert catalogue.names(places, old) == {}
+    assert catalogue.by_name(places, "web") == []
+    for record, asked in ((new, 20.0), (old, 10.0)):
+        catalogue.ask_for(places, record, "web")
+        file = images.folder_of(places, record.digest) / "names/web"
+        os.utime(file, (asked, asked))
+    catalogue.ask_for(places, old, "other")
+    assert [it.digest[0] for it in catalogue.by_name(places, "web")] == ["b", "a"]
+    assert [it.name for it in catalogue.by_name(places, "other")] == ["other"]
+    assert len(catalogue.named_images(places)) == 3
+    catalogue.drop_name(places, old, "web")
+    assert set(catalogue.names(places, old)) == {"other"}
+
+
+def test_asking_for_an_image_that_is_just_removed(tmp_path: Path) -> None:
+    """Its folder does not come back for the sake of a name."""
+    places = Places(tmp_path)
+    catalogue.ask_for(places, msgspec.structs.replace(image("a" * 64), version="7"), "web")
+    assert not places.images.exists()
+
+
+def test_an_image_without_a_lab() -> None:
+    """A record made by hand cannot be forked; the error says how it can."""
+    with pytest.raises(InvalidStateError, match=r"lab\.fork\(image\)"):
+        image("a" * 64).fork()
+    assert image("a" * 64).with_steps("echo", name="b").base == image("a" * 64)

@@ -138,3 +138,30 @@ def test_no_port_left(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(ports, "_range", lambda: range(lease.port, lease.port + 1))
         with pytest.raises(PortInUseError, match="no free port"):
             lease_port()
+
+
+def test_udp_has_ports_of_its_own() -> None:
+    """A UDP socket takes a UDP port, and only that; the same number can be leased for both."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+        assert not is_free(port, protocol="udp")
+        assert is_free(port)
+        with pytest.raises(PortInUseError, match=f"udp port {port}") as caught:
+            lease_port(port, protocol="udp")
+        assert caught.value.holder == "a program"
+        lease_port(port).release()
+    with lease_port(protocol="udp") as udp, lease_port(udp.port) as tcp:
+        assert (udp.port, udp.protocol, tcp.protocol) == (tcp.port, "udp", "tcp")
+
+
+def test_a_port_is_given_back_by_its_number() -> None:
+    """Who knows the port, but has not got the lease, can release it; others are left alone."""
+    lease, other = lease_port(), lease_port()
+    ports.release_port(lease.port)
+    ports.release_port(lease.port)
+    ports.release_port(other.port, protocol="udp")
+    lease_port(lease.port).release()
+    with pytest.raises(PortInUseError):
+        lease_port(other.port)
+    other.release()

@@ -14,6 +14,7 @@ from vboxkit.errors import (
     ConnectionLostError,
     InvalidStateError,
     NotFoundError,
+    PasswordError,
     StorageError,
 )
 
@@ -51,6 +52,7 @@ def seam(symbol: str, *, lost: bool = False) -> Api:
         ("VBOX_E_OBJECT_IN_USE", InvalidStateError),
         ("VBOX_E_FILE_ERROR", StorageError),
         ("VBOX_E_IPRT_ERROR", StorageError),
+        ("VBOX_E_PASSWORD_INCORRECT", PasswordError),
         ("E_ACCESSDENIED", InvalidStateError),
         ("E_INVALIDARG", ApiError),
         ("VBOX_E_VM_ERROR", ApiError),
@@ -92,7 +94,8 @@ def test_the_message_has_object_state_operation_words_and_code() -> None:
         state="Paused",
     )
     assert str(error) == (
-        "machine 'web' (Paused): cannot take a snapshot: not now [VBOX_E_INVALID_VM_STATE]"
+        "machine 'web' (Paused): cannot take a snapshot: not now [VBOX_E_INVALID_VM_STATE]\n"
+        "  try: shutdown() or power_off() the machine first"
     )
     assert isinstance(error, InvalidStateError)
     assert (error.code, error.symbol) == (0x80BB0002, "VBOX_E_INVALID_VM_STATE")

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import vboxkit
+from tests.vbox.disks import forget
+from vboxkit.com.versions import create_machine
 from vboxkit.com.xpcom import isolation
 from vboxkit.core import processes, resources
 from vboxkit.errors import InvalidStateError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from vboxkit import Machine, VirtualBox
+    from vboxkit.machines.medium import Medium
 
 #: In the name of all that these tests make; tests of other processes may use the same home.
 PREFIX = f"vt{os.getpid()}-"
@@ -165,6 +168,35 @@ def machine(make: Callable[..., Machine]) -> Machine:
 
 
 @pytest.fixture
+def place(vbox: VirtualBox, tmp_path: Path, label: Callable[[str], str]) -> Iterator[Path]:
+    """Give a folder for images; after the test no machine uses them, and none is known."""
+    folder = tmp_path / label("images")
+    folder.mkdir()
+    yield folder
+    destroy_all(vbox)
+    forget(vbox, folder)
+
+
+@pytest.fixture
+def disks(vbox: VirtualBox, place: Path) -> Callable[[], Medium]:
+    """Make small disks."""
+    numbers = count()
+    return lambda: vbox.media.create(place / f"disk{next(numbers)}.vdi", size_mb=1)
+
+
+@pytest.fixture
+def bare(vbox: VirtualBox, label: Callable[[str], str]) -> Callable[[], Machine]:
+    """Make machines without any disk or controller."""
+
+    def build() -> Machine:
+        name = label("bare")
+        vbox.com.registerMachine(create_machine(vbox._api, name, os_type="Linux26_64"))
+        return vbox.machines[name]
+
+    return build
+
+
+@pytest.fixture
 def child() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """
     Run Python code in other processes, which are killed after the test.
@@ -205,6 +237,67 @@ def answer(child: Callable[..., subprocess.Popen[str]]) -> Callable[..., str]:
         out, _ = process.communicate(timeout=60)
         assert process.returncode == 0, out
         return out
+
+    return run
+
+
+#: Gives a process, and the VBoxSVC that it starts, a disk of 2 MiB that nobody else sees.
+_SMALL_DISK = """
+import ctypes, os, pathlib, sys
+from vboxkit.com.xpcom import isolation
+from vboxkit.core import processes
+from vboxkit.errors import VBoxKitError
+libc = ctypes.CDLL(None, use_errno=True)
+MS_RDONLY, MS_REMOUNT, MS_REC, MS_PRIVATE, CLONE_NEWNS = 1, 0x20, 0x4000, 0x40000, 0x20000
+home, small = sys.argv[1:]
+private = "shared:" not in pathlib.Path("/proc/self/mountinfo").read_text()
+if (
+    libc.unshare(CLONE_NEWNS)
+    or (libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) and not private)
+    or libc.mount(b"none", small.encode(), b"tmpfs", 0, b"size=2m")
+):
+    print("no disk:", os.strerror(ctypes.get_errno()))
+    sys.exit()
+
+def fill():
+    with open(small + "/rest", "wb", buffering=0) as rest:
+        try:
+            while rest.write(bytes(4096)):
+                pass
+        except OSError:
+            pass
+
+def make_read_only():
+    assert not libc.mount(b"none", small.encode(), b"tmpfs", MS_REMOUNT | MS_RDONLY, None)
+
+import vboxkit
+vbox = vboxkit.connect(home)
+try:
+{code}
+finally:
+    for server, _ in processes.find(argument="--auto-shutdown", environment=isolation(vbox.home)):
+        processes.kill(server)
+"""
+
+
+@pytest.fixture
+def on_small_disk(
+    private_home: Path, tmp_path: Path, answer: Callable[..., str]
+) -> Callable[[str], list[str]]:
+    """
+    Run code in a process with a disk of 2 MiB, and return the lines that it printed.
+
+    It has ``vbox``, the disk's path ``small``, and ``fill()`` and ``make_read_only()`` for that.
+    """
+
+    def run(code: str) -> list[str]:
+        small = tmp_path / "small"
+        small.mkdir()
+        whole = _SMALL_DISK.replace("{code}", textwrap.indent(textwrap.dedent(code), "    "))
+        out = answer(whole, private_home, small)
+        if out.startswith("no disk"):
+            pytest.skip(out)
+        return out.splitlines()
 
     return run
 

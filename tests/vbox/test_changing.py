@@ -190,3 +190,27 @@ def test_extra_data_in_an_edit_that_fails(vbox: VirtualBox, machine: Machine) ->
     assert again.memory_mb == 64
     assert again.get_extra_data("vboxkit/new") is None
     assert again.get_extra_data("vboxkit/old") == "before"
+
+
+_FULL = """
+machine = vbox.create("m", os_type="Other", folder=small, disk_mb=0)
+fill()
+try:
+    machine.description = "x" * 100_000
+except VBoxKitError as error:
+    print(type(error).__name__, *str(error).split())
+print(machine.settings_file.stat().st_size)
+os.remove(small + "/rest")
+machine.description = "short"
+print(machine.settings_file.stat().st_size > 1000, machine.description)
+machine.destroy()
+"""
+
+
+def test_settings_that_were_not_written(on_small_disk: Callable[[str], list[str]]) -> None:
+    """A full disk: VirtualBox reports success and leaves an empty file; vboxkit says so."""
+    said, size, *after = on_small_disk(_FULL)
+    assert said.startswith("StorageError machine 'm': VirtualBox has not written its settings")
+    assert "make room and change anything again" in said
+    assert size == "0"
+    assert after == ["True short"]

@@ -171,7 +171,7 @@ def test_unknown_snapshot(machine: Machine, name: str, inventory: Callable[[], s
     with pytest.raises(NotFoundError) as caught:
         machine.clone(name, linked=True, snapshot="not there")
     assert (caught.value.kind, caught.value.wanted) == ("snapshot", "not there")
-    assert caught.value.available == ("there",)
+    assert caught.value.available == ("/there",)
     assert inventory() == before
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from vboxkit.com.interfaces import ISession, IVirtualBox
+
 __all__ = ["Api", "ForeignError"]
 
 
@@ -49,15 +51,18 @@ class Api(Protocol):
     environment: dict[str, str]
 
     @property
-    def virtualbox(self) -> Any:
+    def virtualbox(self) -> IVirtualBox:
         """The raw ``IVirtualBox``."""
+        ...
 
     @property
     def version(self) -> tuple[int, int, int]:
         """The running version."""
+        ...
 
-    def session(self) -> Any:
+    def session(self) -> ISession:
         """Return a new raw ``ISession``."""
+        ...
 
     def value(self, enumeration: str, name: str) -> Any:
         """
@@ -66,24 +71,45 @@ class Api(Protocol):
         Raises:
             UnsupportedVersionError: The running version has no such name.
         """
+        ...
 
     def name(self, enumeration: str, value: Any) -> str:
         """Return the name of a value of an enumeration in the running version."""
+        ...
 
     def names(self, enumeration: str) -> Sequence[str]:
         """Return all names of an enumeration in the running version."""
+        ...
 
     def array(self, obj: Any, attribute: str) -> list[Any]:
         """Return an attribute that is an array."""
+        ...
 
     def set_array(self, obj: Any, attribute: str, values: Sequence[Any]) -> None:
         """Set an attribute that is an array."""
+        ...
 
     def cast(self, obj: Any, interface: str) -> Any:
         """Return the same object as another of its interfaces."""
+        ...
 
     def symbol(self, code: int) -> str:
         """Return the name of an unsigned result code, or its hexadecimal digits."""
+        ...
+
+    def forget_words(self) -> None:
+        """Forget what VirtualBox last said in this thread; see `last_words`."""
+        ...
+
+    def last_words(self) -> ForeignError | None:
+        """
+        Return what VirtualBox last said in this thread, if that can be asked for.
+
+        Some calls (``openMedium`` for one) fail with a code other than the one in their error
+        information, and an exception then has the code only. `forget_words` before the call.
+        """
+        ...
 
     def foreign(self, error: BaseException) -> ForeignError | None:
         """Read an exception of this way in; `None` for an exception that is not foreign."""
+        ...

@@ -11,6 +11,7 @@ from vboxkit.errors import (
     ConnectionLostError,
     InvalidStateError,
     NotFoundError,
+    PasswordError,
     StorageError,
 )
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from vboxkit.com.api import Api, ForeignError
 
-__all__ = ["error_class", "translated", "translation"]
+__all__ = ["error_class", "remedy", "translated", "translation"]
 
 #: From the result code's name to the error. Codes that are not here become `ApiError`.
 #: Source: the VirtualBox SDK reference, "Error codes"; E_ and NS_ names from the platform.
@@ -31,12 +32,14 @@ _CLASSES: dict[str, type[ApiError]] = {
     "VBOX_E_OBJECT_IN_USE": InvalidStateError,
     "VBOX_E_FILE_ERROR": StorageError,
     "VBOX_E_IPRT_ERROR": StorageError,
+    "VBOX_E_PASSWORD_INCORRECT": PasswordError,
     "E_ACCESSDENIED": InvalidStateError,
 }
 
 _HINTS: dict[type[ApiError], str] = {
     ConnectionLostError: "connect again in a new process; VBoxSVC.log in the VirtualBox home"
     " tells why it ended",
+    StorageError: "check the path, who may read and write there, and the space that is left",
 }
 
 
@@ -50,6 +53,18 @@ _STATE_HINTS = {
     "Saved": _SAVED,
     "AbortedSaved": _SAVED,
 }
+
+
+#: What to try after a result code, where neither class nor state says it.
+_CODE_HINTS = {
+    # "The object is not ready": what it stood for is gone.
+    "E_ACCESSDENIED": "if it was closed, removed or deleted since, look it up again",
+}
+
+
+def remedy(cls: type[ApiError]) -> str | None:
+    """Return what to try after an error of a class, whatever was being done."""
+    return _HINTS.get(cls)
 
 
 def error_class(foreign: ForeignError) -> type[ApiError]:
@@ -86,7 +101,8 @@ def translation(
         symbol=foreign.symbol,
         text=foreign.text,
         operation=operation,
-        hint=_STATE_HINTS.get(state) if cls is InvalidStateError else _HINTS.get(cls),
+        hint=(_STATE_HINTS.get(state) if cls is InvalidStateError else _HINTS.get(cls))
+        or _CODE_HINTS.get(foreign.symbol),
     )
     if isinstance(error, InvalidStateError):
         error.state = state

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import os
 import re
 import threading
 import warnings
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vboxkit import settings
-from vboxkit.com import installation
+from vboxkit.com import installation, lifetime, versions
 from vboxkit.com.api import ForeignError
 from vboxkit.errors import SetupError, UnsupportedVersionError, VirtualBoxNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from vboxkit.com.interfaces import ISession, IVirtualBox
 
 __all__ = ["XpcomApi", "isolation", "open_api"]
 
@@ -82,12 +84,15 @@ class XpcomApi:
         self.environment = isolation(home) if home else {}
         # xpcom.Exception, or pywin32's com_error; not known before vboxapi has loaded them.
         self._exception: type[BaseException] = manager.oXcptClass
-        self._virtualbox = manager.getVirtualBox()
+        self._virtualbox: IVirtualBox = manager.getVirtualBox()
         self._symbols = _symbols(manager)
         self.version = _version(str(self._virtualbox.version))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open_api, (self.home,)  # unpickled, it is that process's own connection
+
     @property
-    def virtualbox(self) -> Any:
+    def virtualbox(self) -> IVirtualBox:
         if os.getpid() != self._pid:
             # XPCOM's threads and sockets do not survive fork(): the first call would hang.
             raise SetupError(
@@ -96,26 +101,33 @@ class XpcomApi:
             )
         return self._virtualbox
 
-    def session(self) -> Any:
+    def session(self) -> ISession:
         """See `Api`."""
-        return self._manager.getSessionObject(self.virtualbox)
+        session: ISession = self._manager.getSessionObject(self.virtualbox)
+        return session
 
     def value(self, enumeration: str, name: str) -> Any:
         """See `Api`."""
         try:
-            return self._constants.all_values(enumeration)[name]
+            return self._values(enumeration)[name]
         except KeyError:
             version = ".".join(map(str, self.version))
+            known = ", ".join(self.names(enumeration))
             raise UnsupportedVersionError(
                 f"VirtualBox {version} has no {enumeration} {name!r}",
-                hint=f"one of {', '.join(self.names(enumeration))}",
+                hint=f"one of {known}" if known else "it has no such enumeration at all",
             ) from None
+
+    def _values(self, enumeration: str) -> dict[str, Any]:
+        known = versions.enumeration(self.version, enumeration)
+        values: dict[str, Any] = self._constants.all_values(known)
+        return values
 
     def name(self, enumeration: str, value: Any) -> str:
         """See `Api`."""
         table = self._names.get(enumeration)
         if table is None:
-            values = self._constants.all_values(enumeration)
+            values = self._values(enumeration)
             # Bounds such as FirstOnline share their value with a state's own name.
             bounds = [name for name in values if name.startswith(("First", "Last"))]
             ordered = [*bounds, *(name for name in values if name not in bounds)]
@@ -124,7 +136,7 @@ class XpcomApi:
 
     def names(self, enumeration: str) -> Sequence[str]:
         """See `Api`."""
-        return sorted(self._constants.all_values(enumeration))
+        return sorted(self._values(enumeration))
 
     def array(self, obj: Any, attribute: str) -> list[Any]:
         """See `Api`."""
@@ -142,6 +154,23 @@ class XpcomApi:
         """See `Api`."""
         return self._symbols.get(code, f"0x{code:08x}")
 
+    def forget_words(self) -> None:
+        """See `Api`."""
+        manager = _exceptions()
+        if manager is not None:
+            manager.setCurrentException(None)
+
+    def last_words(self) -> ForeignError | None:
+        """See `Api`."""
+        manager = _exceptions()
+        said = None if manager is None else manager.getCurrentException()
+        if said is None:
+            return None
+        code = int(said.result) & 0xFFFFFFFF
+        return ForeignError(
+            code=code, symbol=self.symbol(code), text=str(said.message), lost=code in _LOST
+        )
+
     def foreign(self, error: BaseException) -> ForeignError | None:
         """See `Api`."""
         if not isinstance(error, self._exception):
@@ -155,7 +184,26 @@ class XpcomApi:
         )
 
 
-_guard = threading.Lock()
+def _exceptions() -> Any:
+    """Return XPCOM's keeper of this thread's last exception; `None` where COM has its own way."""
+    try:
+        # By name: what there is of it depends on the installation.
+        native = import_module("xpcom._xpcom")
+        components = import_module("xpcom.components")
+    except ImportError:
+        return None
+    service = native.GetServiceManager().getServiceByContractID(
+        "@mozilla.org/exceptionservice;1", components.interfaces.nsIExceptionService
+    )
+    return service.currentExceptionManager
+
+
+_guard = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    # A child that was forked while another thread connected would wait for it for ever.
+    os.register_at_fork(
+        before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_guard.release
+    )
 _open: XpcomApi | None = None
 
 
@@ -207,9 +255,7 @@ def open_api(home: Path | None = None) -> XpcomApi:
                 f"VirtualBox in {found.folder} cannot be loaded by this Python: {error}",
                 hint="vboxkit sandbox run -- COMMAND uses a VirtualBox with a Python of its own",
             ) from error
-        # Without it VirtualBoxManager.__del__ prints an ImportError at exit, when the modules
-        # it wants are gone already.
-        atexit.register(manager.deinit)
+        lifetime.protect(manager)
         if manager.getVirtualBox() is None:
             raise SetupError(
                 "VBoxSVC, VirtualBox's server process, did not start",

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["lock_file", "try_lock"]
+__all__ = ["HeldLock", "lock_file", "try_lock"]
+
+#: A lock that `try_lock` took.
+HeldLock = filelock.BaseFileLock
 
 
 @contextmanager
@@ -53,7 +56,7 @@ def lock_file(path: Path, *, what: str, timeout: Timeout) -> Iterator[None]:
         lock.release()
 
 
-def try_lock(path: Path) -> filelock.BaseFileLock | None:
+def try_lock(path: Path) -> HeldLock | None:
     """Take a lock if it is free; the caller releases it with ``.release()``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(path, thread_local=False, is_singleton=False)

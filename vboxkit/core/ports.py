@@ -3,15 +3,16 @@ Free host ports that stay ours until they are given back.
 
 A forward of VirtualBox binds its port itself, so nobody can hold the socket meanwhile. Instead a
 port is leased by a lock file which every vboxkit process of this user looks at, and it is chosen
-below the range from which the kernel gives ports to others.
+below the range from which the kernel gives ports to others. TCP and UDP have ports of their own.
 """
 
 from __future__ import annotations
 
 import random
 import socket
+import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from vboxkit.core.locks import try_lock
 from vboxkit.errors import PortInUseError
@@ -21,25 +22,41 @@ if TYPE_CHECKING:
     import filelock
     from typing_extensions import Self
 
-__all__ = ["PortLease", "is_free", "lease_port"]
+__all__ = ["PortLease", "Protocol", "is_free", "lease_port", "release_port"]
+
+Protocol = Literal["tcp", "udp"]
 
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _FIRST = 20_000
+#: The leases of this process, for those who know a port, but have not got its lease.
+_leases: weakref.WeakValueDictionary[tuple[Protocol, int], PortLease] = (
+    weakref.WeakValueDictionary()
+)
 
 
 class PortLease:
     """
-    A TCP port on one address that no other vboxkit process will choose; a context manager.
+    A port on one address that no other vboxkit process will choose; a context manager.
 
     Attributes:
         host_ip: The address.
         port: The port.
+        protocol: ``tcp`` or ``udp``.
     """
 
-    def __init__(self, host_ip: str, port: int, lock: filelock.BaseFileLock) -> None:
+    def __init__(
+        self,
+        host_ip: str,
+        port: int,
+        lock: filelock.BaseFileLock,
+        *,
+        protocol: Protocol = "tcp",
+    ) -> None:
         self.host_ip = host_ip
         self.port = port
+        self.protocol = protocol
         self._lock = lock
+        _leases[protocol, port] = self
 
     def release(self) -> None:
         """Give the port back; doing it twice does no harm."""
@@ -52,14 +69,15 @@ class PortLease:
         self.release()
 
     def __repr__(self) -> str:
-        return f"<PortLease {self.host_ip}:{self.port}>"
+        return f"<PortLease {self.protocol} {self.host_ip}:{self.port}>"
 
 
-def is_free(port: int, *, host_ip: str = "127.0.0.1") -> bool:
-    """Tell whether nothing listens on this TCP port now."""
-    family = socket.AF_INET6 if ":" in host_ip else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def is_free(port: int, *, host_ip: str = "127.0.0.1", protocol: Protocol = "tcp") -> bool:
+    """Tell whether nothing listens on this port now."""
+    with _socket(host_ip, protocol) as probe:
+        if protocol == "tcp":
+            # For UDP it would let two programs have one port.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host_ip, port))
         except OSError:
@@ -67,26 +85,40 @@ def is_free(port: int, *, host_ip: str = "127.0.0.1") -> bool:
     return True
 
 
-def lease_port(port: int | None = None, *, host_ip: str = "127.0.0.1") -> PortLease:
+def _socket(host_ip: str, protocol: Protocol) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host_ip else socket.AF_INET
+    return socket.socket(family, socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM)
+
+
+def release_port(port: int, *, protocol: Protocol = "tcp") -> None:
+    """Give a port back that this process has leased, whoever holds the lease; or do nothing."""
+    lease = _leases.get((protocol, port))
+    if lease is not None:
+        lease.release()
+
+
+def lease_port(
+    port: int | None = None, *, host_ip: str = "127.0.0.1", protocol: Protocol = "tcp"
+) -> PortLease:
     """
-    Lease a free TCP port, or the one asked for.
+    Lease a free port, or the one asked for.
 
     Raises:
         PortInUseError: The port asked for is taken, or none is free.
     """
     if port is not None:
-        lease = _try(host_ip, port)
+        lease = _try(host_ip, port, protocol)
         if lease is None:
+            free = is_free(port, host_ip=host_ip, protocol=protocol)
             raise PortInUseError(
-                f"port {port} on {host_ip} is taken",
+                f"{protocol} port {port} on {host_ip} is taken",
                 host_ip=host_ip,
                 port=port,
-                holder="another vboxkit process" if is_free(port, host_ip=host_ip) else "a program",
+                holder="another vboxkit process" if free else "a program",
                 hint="leave the port out to get a free one",
             )
         return lease
-    family = socket.AF_INET6 if ":" in host_ip else socket.AF_INET
-    with socket.socket(family) as probe:
+    with _socket(host_ip, protocol) as probe:
         try:
             probe.bind((host_ip, 0))
         except OSError as error:
@@ -99,10 +131,10 @@ def lease_port(port: int | None = None, *, host_ip: str = "127.0.0.1") -> PortLe
     candidates = list(_range())
     random.shuffle(candidates)
     for candidate in candidates:
-        lease = _try(host_ip, candidate)
+        lease = _try(host_ip, candidate, protocol)
         if lease is not None:
             return lease
-    raise PortInUseError(f"no free port on {host_ip}", host_ip=host_ip, port=0)
+    raise PortInUseError(f"no free port ({protocol}) on {host_ip}", host_ip=host_ip, port=0)
 
 
 def _range() -> range:
@@ -113,11 +145,12 @@ def _range() -> range:
     return range(_FIRST, last) if last > _FIRST + 1000 else range(_FIRST, 32_768)
 
 
-def _try(host_ip: str, port: int) -> PortLease | None:
-    lock = try_lock(cache_dir() / "ports" / f"{port}.lock")
+def _try(host_ip: str, port: int, protocol: Protocol) -> PortLease | None:
+    name = f"{port}.lock" if protocol == "tcp" else f"{port}-{protocol}.lock"
+    lock = try_lock(cache_dir() / "ports" / name)
     if lock is None:
         return None
-    if is_free(port, host_ip=host_ip):
-        return PortLease(host_ip, port, lock)
+    if is_free(port, host_ip=host_ip, protocol=protocol):
+        return PortLease(host_ip, port, lock, protocol=protocol)
     lock.release()
     return None

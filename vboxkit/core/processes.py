@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import select
+import sys
+import threading
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,10 +16,21 @@ from vboxkit.core.waiting import seconds, wait_until
 from vboxkit.errors import WaitTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from datetime import timedelta
 
-__all__ = ["ProcessId", "describe", "find", "kill", "wait_gone"]
+__all__ = [
+    "ProcessId",
+    "affinity",
+    "available_memory_mb",
+    "describe",
+    "find",
+    "kill",
+    "set_affinity",
+    "usable_cpus",
+    "wait_for_end",
+    "wait_gone",
+]
 
 
 @dataclass(frozen=True)
@@ -116,6 +132,37 @@ def wait_gone(pid: int, *, timeout: float | timedelta) -> bool:
         return False
 
 
+def available_memory_mb() -> int:
+    """Return how many MiB of this machine's RAM can be used without swapping."""
+    return int(psutil.virtual_memory().available) >> 20
+
+
+def wait_for_end(watched: Collection[ProcessId], *, timeout: float | timedelta) -> bool:
+    """
+    Wait until one of some processes ends; on Linux without looking again and again.
+
+    Returns:
+        Whether one has.
+    """
+    with ExitStack() as stack:
+        try:
+            poll = select.poll()
+            for process in watched:
+                fd = os.pidfd_open(process.pid)
+                stack.callback(os.close, fd)
+                poll.register(fd, select.POLLIN)
+            poll.poll(seconds(timeout) * 1000)
+        except (AttributeError, OSError):  # not Linux, or one is gone
+            with suppress(WaitTimeoutError):
+                wait_until(
+                    lambda: None if all(process.alive for process in watched) else True,
+                    what="a process to end",
+                    timeout=timeout,
+                    poll=0.5,
+                )
+    return not all(process.alive for process in watched)
+
+
 def find(*, argument: str, environment: Mapping[str, str]) -> Iterator[tuple[ProcessId, list[str]]]:
     """Yield processes with this argument and all of these environment variables."""
     for process in psutil.process_iter():
@@ -128,3 +175,83 @@ def find(*, argument: str, environment: Mapping[str, str]) -> Iterator[tuple[Pro
                 yield ProcessId(process.pid, round(process.create_time(), 2)), arguments
         except psutil.Error:
             continue
+
+
+def usable_cpus() -> frozenset[int]:
+    """Return the numbers of the CPUs that this machine, or this container of it, may use."""
+    every = range(psutil.cpu_count() or 1)
+    if not hasattr(os, "sched_setaffinity"):
+        return frozenset(every)
+    # The kernel cuts what is asked for down to what the container has. It does so by thread: one
+    # that is made for this finds out without a change for the others.
+    found: list[int] = []
+
+    def ask() -> None:
+        os.sched_setaffinity(0, every)
+        found.extend(os.sched_getaffinity(0))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    return frozenset(found)
+
+
+def affinity(pid: int) -> frozenset[int]:
+    """
+    Return the CPUs on which a process may run: those of all of its threads.
+
+    Raises:
+        NotImplementedError: This system cannot tell.
+        ProcessLookupError: There is no such process.
+        PermissionError: It is somebody else's.
+    """
+    with _as_oserror(pid):
+        process = psutil.Process(pid)
+        _require_affinity(process)
+        if not hasattr(os, "sched_getaffinity"):
+            return frozenset(process.cpu_affinity())
+        found: set[int] = set()
+        for thread in process.threads():
+            with suppress(ProcessLookupError):
+                found |= os.sched_getaffinity(thread.id)
+        return frozenset(found)
+
+
+def set_affinity(pid: int, cpus: Collection[int]) -> None:
+    """
+    Let a process run on these CPUs only: all threads that it has, and those it will have.
+
+    Raises:
+        NotImplementedError: This system cannot do it.
+        ProcessLookupError: There is no such process.
+        PermissionError: It is somebody else's.
+    """
+    with _as_oserror(pid):
+        process = psutil.Process(pid)
+        _require_affinity(process)
+        if not hasattr(os, "sched_setaffinity"):
+            process.cpu_affinity(sorted(cpus))
+            return
+        # Linux pins threads. A new one has the CPUs of the one that made it, so look until there
+        # is none that we have not seen.
+        seen: set[int] = set()
+        while new := {thread.id for thread in process.threads()} - seen:
+            for ident in new:
+                with suppress(ProcessLookupError):
+                    os.sched_setaffinity(ident, cpus)
+            seen |= new
+
+
+def _require_affinity(process: psutil.Process) -> None:
+    if not hasattr(process, "cpu_affinity"):
+        raise NotImplementedError(f"{sys.platform} has no CPU affinity of processes")
+
+
+@contextmanager
+def _as_oserror(pid: int) -> Iterator[None]:
+    try:
+        yield
+    except psutil.NoSuchProcess as error:
+        raise ProcessLookupError(f"there is no process {pid}") from error
+    except psutil.AccessDenied as error:
+        raise PermissionError(f"{describe(pid)} is not ours") from error

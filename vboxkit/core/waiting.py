@@ -26,6 +26,7 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Return seconds since some fixed moment."""
+        ...
 
     def sleep(self, seconds: float) -> None:
         """Return after so many seconds."""
@@ -135,14 +136,11 @@ def wait_until(
         'running'
     """
     deadline = Deadline(timeout, clock=clock)
-    pause: Callable[[int], float]
     if callable(poll):
         pause = poll
     else:
         fixed = seconds(poll)
-
-        def pause(_: int) -> float:
-            return fixed
+        pause = lambda _attempt: fixed  # noqa: E731 - one name, two functions
 
     retrying = tenacity.Retrying(
         sleep=clock.sleep,

@@ -58,6 +58,9 @@ class Connection:
         self._transport: Transport | None = None
         #: What the last command gave, for whoever reports a failure.
         self.last_result: Result | None = None
+        #: Gives shell lines that the next command is preceded by, once: what the guest has to do
+        #: after it was resumed, without a round trip of its own.
+        self.before_next: Callable[[], str] | None = None
 
     @property
     def host_key(self) -> str | None:

@@ -6,8 +6,12 @@ import os
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-__all__ = ["Address", "Credentials", "generate_key"]
+__all__ = ["Address", "Credentials", "KeyKind", "generate_key"]
+
+#: Kinds of SSH keys that can be made: Ed25519, or ECDSA on NIST P-256.
+KeyKind = Literal["ed25519", "ecdsa"]
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,9 @@ class Credentials:
     host_key: str | None = None
 
 
-def generate_key(path: Path, *, comment: str = "vboxkit") -> Path:
+def generate_key(path: Path, *, comment: str = "vboxkit", kind: KeyKind = "ed25519") -> Path:
     """
-    Make an Ed25519 key pair in OpenSSH format: `path`, and `path` with ``.pub`` added.
+    Make an SSH key pair in OpenSSH format: `path`, and `path` with ``.pub`` added.
 
     Each file appears complete or not at all, the private one last and for its owner only (mode
     0600). Files that exist are replaced; processes that may make the same pair at once need a lock
@@ -59,6 +63,8 @@ def generate_key(path: Path, *, comment: str = "vboxkit") -> Path:
     Args:
         path: The private key's file; its folder is made if missing.
         comment: The last word of the public key's line.
+        kind: ``ecdsa`` costs an OpenSSH server a third of the instructions, which counts where its
+            CPU is emulated.
 
     Returns:
         `path`.
@@ -73,11 +79,12 @@ def generate_key(path: Path, *, comment: str = "vboxkit") -> Path:
     """
     # paramiko reads Ed25519 keys but cannot make them; cryptography, which it stands on, can.
     from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     if "\n" in comment or "\r" in comment:
         raise ValueError(f"a key's comment is one line, not {comment!r}")
-    key = Ed25519PrivateKey.generate()
+    key = generate_private_key(SECP256R1()) if kind == "ecdsa" else Ed25519PrivateKey.generate()
     private = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.OpenSSH,

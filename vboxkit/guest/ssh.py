@@ -180,6 +180,9 @@ class SSH(Files):
             transport, channel, ending = stack.enter_context(self._opened(patience))
             limit = patience.left + commands.MARGIN
             patience.renewed.append(stack.enter_context(transport.watch.limit(limit)))
+            before, self.before_next = self.before_next, None
+            if before is not None:
+                script = before() + script
             try:
                 command = commands.Exec(transport, channel, ending, script)
                 if command.communicate(stdin, stdout, stderr, patience):

@@ -5,19 +5,28 @@ from __future__ import annotations
 import shutil
 import tarfile
 import xml.etree.ElementTree as ET
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vboxkit.core.waiting import Deadline
-from vboxkit.errors import ApiError, OvfError, ProgressFailedError, StorageError, VBoxKitError
+from vboxkit.errors import (
+    ApiError,
+    OvfError,
+    ProgressCanceledError,
+    ProgressFailedError,
+    StorageError,
+    VBoxKitError,
+)
 from vboxkit.machines.clones import folder_in_use, require_free_name
-from vboxkit.machines.progress import Progress
+from vboxkit.machines.progress import Progress, progress_hook, unhooked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from vboxkit.core.waiting import Timeout
     from vboxkit.machines.machine import Machine
+    from vboxkit.machines.progress import ProgressHook
     from vboxkit.machines.virtualbox import VirtualBox
 
 __all__ = ["Appliances"]
@@ -40,7 +49,7 @@ class Appliances:
         cpus: int | None = None,
         keep_macs: bool = False,
         timeout: Timeout | None = None,
-        on_update: Callable[[Progress], None] | None = None,
+        on_update: ProgressHook | None = None,
     ) -> Machine:
         """
         Import the one machine of an appliance and register it.
@@ -53,7 +62,7 @@ class Appliances:
             cpus: Virtual CPUs, instead of the appliance's.
             keep_macs: Keep the MAC addresses of the appliance.
             timeout: Seconds; `Settings.progress_timeout` if left out.
-            on_update: Called about four times a second with the progress.
+            on_update: Called with each progress; see `progress_hook`.
 
         Raises:
             StorageError: The file is missing or cannot be read.
@@ -70,7 +79,7 @@ class Appliances:
         _check_readable(path)
         deadline = Deadline(timeout if timeout is not None else vbox.settings.progress_timeout)
         subject = f"appliance {path.name}"
-        with vbox._translated(f"import {path}"):
+        with progress_hook(on_update), vbox._translated(f"import {path}"):
             if name is not None:
                 require_free_name(api, name)
             com = api.virtualbox.createAppliance()
@@ -78,52 +87,86 @@ class Appliances:
             systems = api.array(com, "virtualSystemDescriptions")
             if len(systems) != 1:
                 raise OvfError(path, f"it holds {len(systems)} machines, not one")
-            folder = self._adjust(systems[0], name=name, memory_mb=memory_mb, cpus=cpus)
+            folder = self._adjust(systems[0], subject, name=name, memory_mb=memory_mb, cpus=cpus)
             fresh = not folder.exists()
+            known = {str(medium.id) for medium in api.array(api.virtualbox, "hardDisks")}
             options = [api.value("ImportOptions", "KeepAllMACs")] if keep_macs else []
             done = False
             try:
                 Progress(api, com.importMachines(options), what="import", subject=subject).wait(
-                    timeout=deadline, on_update=on_update
+                    timeout=deadline
                 )
                 done = True
+            except ProgressCanceledError:
+                raise
             except ProgressFailedError as error:
                 if _is_content(error.text):
                     raise OvfError(path, error.text, hint=_AGAIN) from error
                 raise
             finally:
                 if not done:
-                    self._take_back(com, folder if fresh else None)
+                    with unhooked():
+                        self._take_back(com, folder, known, fresh=fresh)
             (uuid,) = api.array(com, "machines")
         return vbox.machines[str(uuid)]
 
-    def _take_back(self, com: Any, folder: Path | None) -> None:
-        """Remove what an import that failed, or that nobody waited for, has made."""
+    def _take_back(self, com: Any, folder: Path, known: set[str], *, fresh: bool) -> None:
+        """
+        Remove what an import that failed, or that nobody waited for, has made.
+
+        Args:
+            com: The raw appliance.
+            folder: The new machine's folder.
+            known: The UUIDs of the hard disks that there were before.
+            fresh: There was no such folder before.
+        """
         api = self._vbox._api
-        try:
-            # None, if it failed: VirtualBox takes machine and disks back itself.
+        with self._ignoring():
+            # None, if it failed: VirtualBox takes the machine back itself.
             for uuid in api.array(com, "machines"):
                 machine = self._vbox.machines.find(str(uuid))
                 if machine is not None:
                     machine.destroy()
-        except Exception as error:
-            if not isinstance(error, VBoxKitError) and api.foreign(error) is None:
-                raise
-        if folder is not None and not folder_in_use(api, folder):
+        # Canceled at its second disk, VirtualBox 7.2 leaves the first one registered.
+        for medium in api.array(api.virtualbox, "hardDisks"):
+            if str(medium.id) in known or folder not in Path(str(medium.location)).parents:
+                continue
+            with self._ignoring():
+                medium.deleteStorage().waitForCompletion(10_000)
+            with self._ignoring():
+                medium.close()  # it had no file any more; otherwise it is gone by now
+        if fresh and not folder_in_use(api, folder):
             shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def _ignoring(self) -> Iterator[None]:
+        """Go on with the taking back when one thing cannot be removed."""
+        try:
+            yield
+        except Exception as error:
+            if not isinstance(error, VBoxKitError) and self._vbox._api.foreign(error) is None:
+                raise
 
     def _read(self, com: Any, path: Path, subject: str, deadline: Deadline) -> None:
         api = self._vbox._api
         try:
             Progress(api, com.read(str(path)), what="read", subject=subject).wait(timeout=deadline)
             com.interpret()
+        except ProgressCanceledError:
+            raise
         except ProgressFailedError as error:
             raise OvfError(
                 path, error.text, hint="check that it is an .ova or .ovf file"
             ) from error
 
     def _adjust(
-        self, system: Any, *, name: str | None, memory_mb: int | None, cpus: int | None
+        self,
+        system: Any,
+        subject: str,
+        *,
+        name: str | None,
+        memory_mb: int | None,
+        cpus: int | None,
     ) -> Path:
         """Set the final values of the import, and return the folder that it will make."""
         api = self._vbox._api
@@ -139,8 +182,8 @@ class Appliances:
         }
         # The import takes any number; a machine with a wrong one never starts.
         limits = api.virtualbox.systemProperties
-        _check_range("memory_mb", memory_mb, limits.minGuestRAM, limits.maxGuestRAM)
-        _check_range("cpus", cpus, limits.minGuestCPUCount, limits.maxGuestCPUCount)
+        _check_range(subject, "memory_mb", memory_mb, limits.minGuestRAM, limits.maxGuestRAM)
+        _check_range(subject, "cpus", cpus, limits.minGuestCPUCount, limits.maxGuestCPUCount)
         for kind, value in wanted.items():
             if value:
                 values[names.index(kind)] = value
@@ -155,12 +198,13 @@ class Appliances:
         return base / (name or suggested)
 
 
-def _check_range(what: str, value: int | None, least: int, most: int) -> None:
+def _check_range(subject: str, what: str, value: int | None, least: int, most: int) -> None:
     if value is not None and not least <= value <= most:
         raise ApiError(
-            f"cannot import with {what} = {value}: it must be {least} to {most}",
+            f"{subject}: cannot import with {what} = {value}",
             symbol="E_INVALIDARG",
             operation="import",
+            hint=f"{least} to {most}",
         )
 
 
@@ -174,8 +218,14 @@ def _check_readable(path: Path) -> None:
             operation="import",
             hint="check the path",
         ) from error
+    if path.suffix.lower() not in {".ova", ".ovf"}:
+        raise StorageError(
+            f"appliance {path} is no .ovf or .ova file",
+            operation="import",
+            hint="give it the suffix of what it is; a folder with an .ovf is imported by that",
+        )
     if not start:
-        raise OvfError(path, "the file is empty")
+        raise OvfError(path, "the file is empty", hint=_AGAIN)
     if path.suffix.lower() == ".ova" and not tarfile.is_tarfile(path):
         raise OvfError(path, "it is not an OVA: no tar archive", hint=_AGAIN)
     _check_descriptor(path)
@@ -198,11 +248,9 @@ def _check_descriptor(path: Path) -> None:
                     raise OvfError(path, "it holds no .ovf descriptor", hint=_AGAIN)
                 with file:
                     root = ET.parse(file).getroot()  # noqa: S314 - expat limits expansion itself
-        elif path.suffix.lower() == ".ovf":
+        else:
             root = ET.parse(path).getroot()  # noqa: S314
             names = []
-        else:
-            return  # VirtualBox takes these two suffixes only, and says so
     except OvfError:
         raise
     except (ET.ParseError, tarfile.TarError, EOFError, LookupError, ValueError) as error:

@@ -34,6 +34,14 @@ class ComObject:
         self._api = api
         self.com = com
 
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        # The raw object is this process's; pickling it would fail somewhere deep, or not at all.
+        msg = (
+            f"{self!r} cannot be pickled or copied: it belongs to this process's connection. Pass"
+            " on a Machine or VirtualBox, which connect anew where they are unpickled, or a name"
+        )
+        raise TypeError(msg)
+
     def _subject(self) -> str:
         """Name this object in a message; must not call VirtualBox."""
         return type(self).__name__.lower()
@@ -99,7 +107,7 @@ class Attribute(Generic[T]):
         if obj is None:
             return self
         try:
-            return self._from_raw(obj, getattr(obj._current(), self._name))
+            return self._from_raw(obj, self._read(obj))
         except Exception as error:
             foreign = obj._api.foreign(error)
             if foreign is None:
@@ -109,6 +117,9 @@ class Attribute(Generic[T]):
                 operation=f"read {self._python_name}",
                 subject=obj._subject(),
             ) from error
+
+    def _read(self, obj: ComObject) -> Any:
+        return getattr(obj._current(), self._name)
 
     def _from_raw(self, _obj: ComObject, raw: Any) -> T:
         return self._convert(raw)

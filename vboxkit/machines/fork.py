@@ -13,6 +13,7 @@ from vboxkit.errors import ApiError, CleanupError, InvalidStateError
 from vboxkit.machines.clones import copy_registered
 from vboxkit.machines.machine import Machine
 from vboxkit.machines.network import read_forwards, write_forward
+from vboxkit.machines.progress import unhooked
 from vboxkit.machines.states import MachineState
 
 if TYPE_CHECKING:
@@ -175,10 +176,12 @@ def fork(
         done = True
     finally:
         if not done:
-            if forked is not None:
-                forked.destroy()
-            if own is not None:
-                own.delete()
+            with unhooked():
+                if forked is not None:
+                    forked.destroy()
+                if own is not None:
+                    own.delete()
+    assert forked is not None  # noqa: S101 - done
     forked.parent_snapshot = own
     return forked
 
@@ -206,7 +209,7 @@ def _prepare(fork: Fork) -> None:
             engine = adapter.NATEngine
             for rule in read_forwards(api, engine):
                 engine.removeRedirect(rule.name)
-                lease = lease_port(host_ip=rule.host_ip or "127.0.0.1")
+                lease = lease_port(host_ip=rule.host_ip or "127.0.0.1", protocol=rule.protocol)
                 own = replace(rule, host_ip=lease.host_ip, host_port=lease.port, _lease=lease)
                 fork.forwards[rule.guest_port] = own
                 write_forward(api, engine, own)

@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any
 from vboxkit.core import processes
 from vboxkit.core.waiting import Deadline, wait_until
 from vboxkit.errors import InvalidStateError, LockedError, WaitTimeoutError
+from vboxkit.machines.handing_back import HandBack
 from vboxkit.machines.states import ONLINE, SessionState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from vboxkit.com.interfaces import ISession
     from vboxkit.core.waiting import Timeout
     from vboxkit.machines.properties import MachineProperties
 
-__all__ = ["held", "holder", "holds", "locked", "pending_extra_data"]
+__all__ = ["held", "holder", "holds", "locked", "pending_extra_data", "pending_undo"]
 
 #: What lockMachine() says while somebody else holds, or is just giving back, the lock.
 _BUSY = ("VBOX_E_INVALID_OBJECT_STATE", "VBOX_E_INVALID_SESSION_STATE")
@@ -34,7 +36,7 @@ _held = threading.local()
 @contextmanager
 def locked(
     machine: MachineProperties, *, timeout: Timeout, needs_vm: bool = False
-) -> Iterator[Any]:
+) -> Iterator[ISession]:
     """
     Hold the session lock of a machine and yield the raw session.
 
@@ -48,19 +50,34 @@ def locked(
 
     Raises:
         LockedError: Somebody else kept it; `LockedError.holder` says who.
+        InvalidStateError: It is the machine of a snapshot.
     """
-    mine: dict[str, Any] = _held.__dict__.setdefault("sessions", {})
+    if machine.unchangeable:
+        # lockMachine() of a snapshot's machine locks, and then changes, the machine itself.
+        raise InvalidStateError(
+            f"{machine._subject()} cannot be changed: {machine.unchangeable}",
+            state="Snapshot",
+            operation="change it",
+            hint="restore() the snapshot and change the machine, or clone the snapshot",
+        )
+    # This thread's; a block that was never left is ended by whichever thread collects it.
+    local = _held.__dict__
+    mine: dict[str, ISession] = local.setdefault("sessions", {})
     if machine.id in mine:
         yield mine[machine.id]
         return
     session = _acquire(machine, Deadline(timeout), needs_vm=needs_vm)
     mine[machine.id] = session
+    # At the latest when the process ends: XPCOM crashes if it is shut down with a session open. A
+    # VM that powers off takes the session with it, and a lock that is gone is what we want.
+    release = HandBack(machine._api, machine._api, session.unlockMachine)
     try:
         yield session
     finally:
         del mine[machine.id]
-        _held.__dict__.get("extra_data", {}).pop(machine.id, None)
-        _release(machine, session)
+        local.get("extra_data", {}).pop(machine.id, None)
+        local.get("undo", {}).pop(machine.id, None)
+        release.now()
 
 
 def pending_extra_data(machine: MachineProperties) -> dict[str, str]:
@@ -69,6 +86,16 @@ def pending_extra_data(machine: MachineProperties) -> dict[str, str]:
         return {}
     table: dict[str, dict[str, str]] = _held.__dict__.setdefault("extra_data", {})
     return table.setdefault(machine.id, {})
+
+
+def pending_undo(machine: MachineProperties) -> list[Callable[[Any], None]]:
+    """
+    Return what is to be called, last first, if this thread's change of a machine fails.
+
+    For what ``discardSettings`` does not take back. Each is given the raw machine, after that.
+    """
+    table: dict[str, list[Callable[[Any], None]]] = _held.__dict__.setdefault("undo", {})
+    return table.setdefault(machine.id, []) if holds(machine) else []
 
 
 def holds(machine: MachineProperties) -> bool:
@@ -81,11 +108,11 @@ def held(machine: MachineProperties) -> Any:
     return _held.__dict__.get("sessions", {}).get(machine.id)
 
 
-def _acquire(machine: MachineProperties, deadline: Deadline, *, needs_vm: bool) -> Any:
+def _acquire(machine: MachineProperties, deadline: Deadline, *, needs_vm: bool) -> ISession:
     api = machine._api
     session = api.session()
 
-    def probe() -> Any:
+    def probe() -> ISession | None:
         state = machine.state
         online = state in ONLINE
         if needs_vm and not online:
@@ -100,6 +127,8 @@ def _acquire(machine: MachineProperties, deadline: Deadline, *, needs_vm: bool) 
         except Exception as error:
             foreign = api.foreign(error)
             if foreign is None or foreign.symbol not in _BUSY:
+                # That it is gone VirtualBox says only by E_UNEXPECTED.
+                machine._require_registered("lock it")
                 raise
             return None
         return session
@@ -122,16 +151,6 @@ def _acquire(machine: MachineProperties, deadline: Deadline, *, needs_vm: bool) 
             operation="lock the machine",
             hint="close what works on the machine there, or give a longer lock_timeout",
         ) from error
-
-
-def _release(machine: MachineProperties, session: Any) -> None:
-    api = machine._api
-    try:
-        session.unlockMachine()
-    except Exception as error:
-        # A VM that powers off takes the session with it, and a lock that is gone is what we want.
-        if api.foreign(error) is None:
-            raise
 
 
 def holder(machine: MachineProperties) -> str:

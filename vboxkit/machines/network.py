@@ -1,264 +1,48 @@
-"""Network adapters and the NAT engine's port forwards."""
+"""The network of a machine: its adapters, and the posture that they make together."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, overload
 
-from vboxkit.core.ports import PortLease, lease_port
-from vboxkit.errors import (
-    AlreadyExistsError,
-    ApiError,
-    InvalidStateError,
-    NotFoundError,
-    PortInUseError,
-)
-from vboxkit.machines.base import ComObject, api_call
+from vboxkit.errors import NotFoundError
+from vboxkit.machines import forwards, network_policy
+from vboxkit.machines.forwards import Forward, read_forwards, write_forward
+from vboxkit.machines.network_adapter import NetworkAdapter
+from vboxkit.machines.network_policy import NetworkPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vboxkit.com.api import Api
+    from vboxkit.machines.network_policy import PolicyName
     from vboxkit.machines.properties import MachineProperties
 
-__all__ = ["Forward", "Network", "NetworkAdapter"]
-
-Protocol = Literal["tcp", "udp"]
-
-
-@dataclass(frozen=True)
-class Forward:
-    """
-    A port of the host that leads to a port of the guest.
-
-    Attributes:
-        name: Its name, one of a kind on its adapter.
-        protocol: ``tcp`` or ``udp``.
-        host_ip: The address it listens on; an empty string means all.
-        host_port: The port it listens on.
-        guest_ip: The guest's address; an empty string means the one VirtualBox gave out.
-        guest_port: The guest's port.
-    """
-
-    name: str
-    protocol: Protocol
-    host_ip: str
-    host_port: int
-    guest_ip: str
-    guest_port: int
-    #: Keeps the port ours for as long as this record lives.
-    _lease: PortLease | None = field(default=None, repr=False, compare=False)
-
-    def release(self) -> None:
-        """Let other vboxkit processes choose the port again."""
-        if self._lease is not None:
-            self._lease.release()
-
-
-class NetworkAdapter(ComObject):
-    """
-    One network adapter of a machine, by its slot.
-
-    Attributes:
-        slot: 0 for the first.
-    """
-
-    def __init__(self, machine: MachineProperties, slot: int) -> None:
-        super().__init__(machine._api, machine.com.getNetworkAdapter(slot))
-        self._machine = machine
-        self.slot = slot
-
-    def _subject(self) -> str:
-        return f"{self._machine._subject()}: network adapter {self.slot}"
-
-    def _state(self) -> str:
-        return str(self._machine.state)
-
-    def __repr__(self) -> str:
-        return f"<NetworkAdapter {self.slot} of {self._machine!r}>"
-
-    @property
-    @api_call("read whether the adapter is enabled")
-    def enabled(self) -> bool:
-        """Whether the guest sees it."""
-        return bool(self.com.enabled)
-
-    @property
-    @api_call("read the attachment")
-    def attachment(self) -> str:
-        """What it is attached to: ``NAT``, ``Bridged``, ``Internal``, ``Null``, ..."""
-        return self._api.name("NetworkAttachmentType", self.com.attachmentType)
-
-    @property
-    @api_call("read the kind of adapter")
-    def kind(self) -> str:
-        """The hardware it shows to the guest: ``Virtio``, ``I82540EM``, ..."""
-        return self._api.name("NetworkAdapterType", self.com.adapterType)
-
-    @property
-    @api_call("read the MAC address")
-    def mac(self) -> str:
-        """The MAC address, as ``08:00:27:12:34:56``."""
-        raw = str(self.com.MACAddress)
-        return ":".join(raw[i : i + 2] for i in range(0, len(raw), 2)).lower()
-
-    @property
-    @api_call("read the port forwards")
-    def forwards(self) -> list[Forward]:
-        """The NAT engine's port forwards."""
-        return read_forwards(self._api, self.com.NATEngine)
-
-    def forward(
-        self,
-        *,
-        guest: int,
-        host: int | None = None,
-        host_ip: str = "127.0.0.1",
-        protocol: Protocol = "tcp",
-        name: str | None = None,
-    ) -> Forward:
-        """
-        Forward a port of the host to the guest; works on a running machine too.
-
-        Args:
-            guest: The guest's port.
-            host: The host's port; a free one if left out. It stays ours, also towards other
-                vboxkit processes, for as long as the returned record lives.
-            host_ip: The address to listen on; only this machine reaches the default.
-            protocol: ``tcp`` or ``udp``.
-            name: The rule's name; ``tcp-22`` and the like if left out.
-
-        Raises:
-            PortInUseError: The port is taken, by a program or by another machine's forward.
-            AlreadyExistsError: There is a forward of that name.
-            InvalidStateError: The adapter is not attached to NAT.
-
-        Example:
-            ``machine.network[0].forward(guest=80).host_port``
-        """
-        for port in (guest, guest if host is None else host):
-            if not 0 < port < 65_536:
-                # VirtualBox takes it modulo 65536.
-                raise ApiError(
-                    f"{self._subject()}: there is no port {port}",
-                    symbol="E_INVALIDARG",
-                    operation="forward a port",
-                    hint="1 to 65535",
-                )
-        label = name or f"{protocol}-{guest}"
-        if self.attachment != "NAT":
-            raise InvalidStateError(
-                f"{self._subject()} is attached as {self.attachment}: it forwards no ports",
-                state=self.attachment,
-                needed=["NAT"],
-                operation="forward a port",
-                hint="only NAT has port forwards; other attachments are reached by address",
-            )
-        if any(known.name == label for known in self.forwards):
-            raise AlreadyExistsError(
-                f"{self._subject()} has a forward {label!r}",
-                kind="forward",
-                wanted=label,
-                hint="remove() it first, or give another name",
-            )
-        lease = self._lease(host, host_ip, protocol)
-        added = False
-        try:
-            with self._translated("forward a port"), self._machine._changing() as com:
-                rule = Forward(label, protocol, host_ip, lease.port, "", guest, lease)
-                write_forward(self._api, com.getNetworkAdapter(self.slot).NATEngine, rule)
-            added = True
-        finally:
-            if not added:
-                lease.release()
-        return rule
-
-    def _lease(self, host: int | None, host_ip: str, protocol: Protocol) -> PortLease:
-        taken = _ports_of_all(self._machine) if host is not None else {}
-        if host is not None and (owner := taken.get((protocol, host))):
-            # VirtualBox accepts two rules with one port; the second then silently does not work.
-            raise PortInUseError(
-                f"{self._subject()}: host port {host} is forwarded to machine {owner!r} already",
-                host_ip=host_ip,
-                port=host,
-                holder=f"machine {owner!r}",
-                hint="leave host out to get a free port",
-            )
-        return lease_port(host, host_ip=host_ip)
-
-    @api_call("remove a port forward")
-    def remove(self, forward: Forward | str) -> None:
-        """
-        Remove a port forward, by itself or by its name, and give its port back.
-
-        Raises:
-            NotFoundError: There is none of that name; the error lists those there are.
-        """
-        name = forward if isinstance(forward, str) else forward.name
-        known = [rule.name for rule in self.forwards]
-        if name not in known:
-            raise NotFoundError(
-                f"{self._subject()} has no forward {name!r}, only {known}",
-                kind="forward",
-                wanted=name,
-                available=known,
-            )
-        with self._machine._changing() as com:
-            com.getNetworkAdapter(self.slot).NATEngine.removeRedirect(name)
-        if isinstance(forward, Forward):
-            forward.release()
-
-
-def read_forwards(api: Api, engine: Any) -> list[Forward]:
-    """Return the port forwards of a raw NAT engine."""
-    found = []
-    for line in api.array(engine, "redirects"):
-        name, protocol, host_ip, host_port, guest_ip, guest_port = str(line).rsplit(",", 5)
-        kind: Protocol = "tcp" if api.name("NATProtocol", int(protocol)) == "TCP" else "udp"
-        found.append(Forward(name, kind, host_ip, int(host_port), guest_ip, int(guest_port)))
-    return found
-
-
-def write_forward(api: Api, engine: Any, rule: Forward) -> None:
-    """Add a port forward to a raw NAT engine that may be changed."""
-    engine.addRedirect(
-        rule.name,
-        api.value("NATProtocol", rule.protocol.upper()),
-        rule.host_ip,
-        rule.host_port,
-        rule.guest_ip,
-        rule.guest_port,
-    )
-
-
-def _ports_of_all(machine: MachineProperties) -> dict[tuple[str, int], str]:
-    api = machine._api
-    taken: dict[tuple[str, int], str] = {}
-    for com in api.array(api.virtualbox, "machines"):
-        if not com.accessible:
-            continue
-        other = type(machine)(api, com, machine.settings)
-        for rule in other.network.forwards():
-            taken[rule.protocol, rule.host_port] = str(com.name)
-    return taken
+__all__ = [
+    "Forward",
+    "Network",
+    "NetworkAdapter",
+    "NetworkPolicy",
+    "read_forwards",
+    "write_forward",
+]
 
 
 class Network:
-    """The network adapters of a machine: ``machine.network[0]``, iteration, ``len``."""
+    """
+    The network adapters of a machine: ``machine.network[0]``, iteration, ``len``.
+
+    Example:
+        ``machine.network[0].forward(guest=22).host_port``
+    """
 
     def __init__(self, machine: MachineProperties) -> None:
         self._machine = machine
 
+    def __repr__(self) -> str:
+        return f"<Network of {self._machine!r}>"
+
     def __len__(self) -> int:
-        api = self._machine._api
         with self._machine._translated("count the network adapters"):
-            if api.version >= (7, 1):
-                # 7.1 moved the limits to the platform and its chipset.
-                platform = self._machine.com.platform
-                properties = api.virtualbox.getPlatformProperties(platform.architecture)
-                return int(properties.getMaxNetworkAdapters(platform.chipsetType))
-            chipset = self._machine.com.chipsetType
-            return int(api.virtualbox.systemProperties.getMaxNetworkAdapters(chipset))
+            return forwards.slots(self._machine._api, self._machine.com)
 
     def __getitem__(self, slot: int) -> NetworkAdapter:
         if not 0 <= slot < len(self):
@@ -267,12 +51,16 @@ class Network:
                 kind="network adapter",
                 wanted=str(slot),
                 available=[str(n) for n in range(len(self))],
+                hint=f"0 to {len(self) - 1}",
             )
+        return self._adapter(slot)
+
+    def _adapter(self, slot: int) -> NetworkAdapter:
         with self._machine._translated("read a network adapter"):
             return NetworkAdapter(self._machine, slot)
 
     def __iter__(self) -> Iterator[NetworkAdapter]:
-        return (self[slot] for slot in range(len(self)))
+        return map(self._adapter, range(len(self)))
 
     def forwards(self) -> list[Forward]:
         """Return the port forwards of all enabled NAT adapters."""
@@ -282,3 +70,54 @@ class Network:
             if adapter.enabled and adapter.attachment == "NAT"
             for rule in adapter.forwards
         ]
+
+    @overload
+    def policy(self, name: Literal["isolated", "nat"] | None = None) -> NetworkPolicy: ...
+    @overload
+    def policy(self, name: Literal["internal"], *, network: str) -> NetworkPolicy: ...
+    @overload
+    def policy(self, name: Literal["open"], *, interface: str | None = None) -> NetworkPolicy: ...
+    def policy(
+        self,
+        name: PolicyName | None = None,
+        *,
+        network: str | None = None,
+        interface: str | None = None,
+    ) -> NetworkPolicy:
+        """
+        Set all enabled adapters to one posture, or tell which one holds; returns it and why.
+
+        Settings change together or not at all. A running guest sees the cables of adapters that
+        change being pulled and put back, and loses its connections.
+
+        - ``isolated``: their cables are pulled. Nothing comes in, either: VirtualBox's NAT engine
+          cannot let a forward in without letting the guest out.
+        - ``nat``: to the host's NAT engine. The guest gets out; only port forwards lead in.
+          Forwards from before are in force again.
+        - ``internal``: to one internal network, where the machines that are on it see each other
+          and nobody else.
+        - ``open``: to the host's network, as a computer of its own.
+
+        Args:
+            name: The posture; left out, nothing is changed.
+            network: The internal network's name.
+            interface: The host's interface for ``open``; the first that is up and has an address
+                if left out.
+
+        Raises:
+            ApiError: There is no such policy; the hint has the near ones.
+            NotFoundError: There is no such interface.
+            DriverNeededError: The machine runs, and this needs the kernel driver.
+            InvalidStateError: No adapter is enabled, and a running machine cannot get one; or it
+                is saved, and a cable would have to be pulled or plugged in, which VirtualBox would
+                not heed.
+
+        Example:
+            ``machine.network.policy("isolated").why``
+        """
+        if name is not None:
+            given = {"network": network, "interface": interface}
+            network_policy.apply(
+                self._machine, name, {k: v for k, v in given.items() if v is not None}
+            )
+        return network_policy.read(self._machine)

@@ -112,7 +112,14 @@ class Setting(Attribute[T]):
         self._check = check
         self._raw = raw
 
-    def __set__(self, obj: ComObject, value: T) -> None:
+    def require(self, obj: ComObject, value: T) -> None:
+        """
+        Check a value before it is set; changes nothing.
+
+        Raises:
+            TypeError: It has another type.
+            ApiError: It cannot be set; the hint says which can.
+        """
         kind = self._convert
         if isinstance(kind, type) and self._raw is None and type(value) is not kind:
             msg = (
@@ -122,16 +129,20 @@ class Setting(Attribute[T]):
             raise TypeError(msg)
         if self._check is not None:
             self._check(obj, self._python_name, value)
-        with (
-            translated(
-                obj._api,
-                f"set {self._python_name} to {value!r}",
-                subject=obj._subject(),
-                state=obj._state,
-            ),
-            obj._changing() as com,
+
+    def __set__(self, obj: ComObject, value: T) -> None:
+        with translated(
+            obj._api,
+            f"set {self._python_name} to {value!r}",
+            subject=obj._subject(),
+            state=obj._state,
         ):
-            setattr(com, self._name, self._to_raw(obj, value))
+            self.require(obj, value)
+            with obj._changing() as com:
+                self._write(obj, com, self._to_raw(obj, value))
+
+    def _write(self, _obj: ComObject, com: Any, raw: Any) -> None:
+        setattr(com, self._name, raw)
 
     def _to_raw(self, _obj: ComObject, value: T) -> Any:
         return value if self._raw is None else self._raw(value)

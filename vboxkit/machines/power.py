@@ -21,6 +21,7 @@ from vboxkit.errors import (
     StartError,
 )
 from vboxkit.host import driverless
+from vboxkit.machines.attachments import DRIVER_NEEDED
 from vboxkit.machines.events import listen
 from vboxkit.machines.locks import holder, locked
 from vboxkit.machines.progress import Progress
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 
     from vboxkit.machines.machine import Machine
 
-#: Attachments whose frames go through the kernel driver's network switch.
-_SWITCHED = frozenset({"Bridged", "Internal", "HostOnly", "HostOnlyNetwork", "NATNetwork", "Cloud"})
-
 #: Lets a machine with the execution engine "Default" fall back on the interpreter (IEM) instead of
 #: giving up with VERR_SUP_DRIVERLESS. With the driver there it changes nothing.
 _FALLBACK = "VBoxInternal/HM/FallbackToIEM"
@@ -43,7 +41,9 @@ _FALLBACK = "VBoxInternal/HM/FallbackToIEM"
 _INSTRUCTIONS = ("VBoxInternal/CPUM/IsaExts/AESNI", "VBoxInternal/CPUM/IsaExts/SHA")
 
 _EVENTS = ("OnMachineStateChanged", "OnSessionStateChanged")
-#: A state that changed without an event that reached us is seen after so many seconds.
+#: The longest wait for an event in one go, in seconds. Python runs signal handlers only in between,
+#: so Ctrl-C needs some such bound; looking at the state at each costs next to nothing, and sees
+#: what no event told (VirtualBox drops a listener in whose queue 1,000 events wait).
 _LOOK = 0.25
 
 
@@ -101,12 +101,13 @@ def wait_unlocked(machine: Machine, deadline: Deadline) -> None:
 def _check_ports(machine: Machine) -> None:
     """VirtualBox starts with a forward that cannot be bound, and only VBox.log says so."""
     for forward in machine.network.forwards():
-        if forward.protocol == "tcp" and not is_free(
+        if not is_free(
             forward.host_port,
             host_ip=forward.host_ip or "0.0.0.0",  # noqa: S104 - VirtualBox's own default
+            protocol=forward.protocol,
         ):
             raise PortInUseError(
-                f"{machine._subject()}: host port {forward.host_port} of forward"
+                f"{machine._subject()}: host {forward.protocol} port {forward.host_port} of forward"
                 f" {forward.name!r} is taken",
                 host_ip=forward.host_ip,
                 port=forward.host_port,
@@ -132,7 +133,7 @@ def _start_by_server(machine: Machine, mode: StartMode, deadline: Deadline) -> N
 
 def _start_driverless(machine: Machine, deadline: Deadline) -> None:
     for adapter in machine.network:
-        if adapter.enabled and adapter.attachment in _SWITCHED:
+        if adapter.enabled and adapter.attachment in DRIVER_NEEDED:
             raise DriverNeededError(
                 f"{machine._subject()}: network adapter {adapter.slot} is attached as"
                 f" {adapter.attachment}, which needs VirtualBox's kernel driver",
@@ -242,6 +243,7 @@ def wait_for_state(
             timeout=deadline,
             poll=0,
             last_seen=lambda: machine.state,
+            hint="give a longer timeout; screenshot() shows what a running guest does",
         )
 
 
@@ -268,6 +270,20 @@ def shutdown(machine: Machine, *, timeout: Timeout) -> None:
             machine, {MachineState.POWERED_OFF}, timeout=deadline, hopeless={MachineState.ABORTED}
         )
         _wait_gone(machine, pid, deadline)
+
+
+def unfit(
+    machine: Machine, *needed: str, operation: str, problem: str, hint: str
+) -> InvalidStateError:
+    """Return the error for a machine whose state does not fit what is asked of it."""
+    state = str(machine.state)
+    return InvalidStateError(
+        f"{machine._subject()} is {state}: {problem}",
+        state=state,
+        needed=needed,
+        operation=operation,
+        hint=hint,
+    )
 
 
 def end_vm(machine: Machine, what: str, *, timeout: Timeout) -> None:

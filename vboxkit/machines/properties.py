@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import shutil
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vboxkit.errors import NotFoundError
+from vboxkit.errors import NotFoundError, SetupError, StorageError
 from vboxkit.machines import clones
 from vboxkit.machines.base import Attribute, ComObject, api_call
-from vboxkit.machines.locks import held, holds, locked, pending_extra_data
+from vboxkit.machines.locks import held, holds, locked, pending_extra_data, pending_undo
 from vboxkit.machines.network import Network
 from vboxkit.machines.parts import Setting, within
 from vboxkit.machines.serial_port import SerialPort
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from vboxkit.com.api import Api
+    from vboxkit.com.interfaces import IMachine
     from vboxkit.settings import Settings
 
 __all__ = ["MachineProperties"]
@@ -46,6 +48,8 @@ class MachineProperties(ComObject):
         network: Its network adapters.
     """
 
+    com: IMachine
+
     os_type = Attribute("OSTypeId", str, "The guest operating system's type, as `Linux26_64`.")
     snapshot_count = Attribute("snapshotCount", int, "How many snapshots it has.")
     log_folder = Attribute("logFolder", Path, "Where VBox.log is written.")
@@ -64,6 +68,9 @@ class MachineProperties(ComObject):
         check=within(*_limits("GuestCPUCount")),
     )
     description = Setting("description", str, "A free text.")
+
+    #: Why nothing of it can be changed, for a machine that is only a record.
+    unchangeable = ""
 
     def __init__(self, api: Api, com: Any, settings: Settings) -> None:
         super().__init__(api, com)
@@ -210,4 +217,24 @@ class MachineProperties(ComObject):
                 done = True
             finally:
                 if not done:
-                    com.discardSettings()
+                    # SetupError: a fork of this process leaves the block, or Python has ended.
+                    with suppress(SetupError):
+                        com.discardSettings()
+                        for undo in reversed(pending_undo(self)):
+                            undo(com)
+            self._require_written()
+
+    def _require_written(self) -> None:
+        """Raise if the disk was full: VirtualBox 7.2 then leaves an empty file, without a word."""
+        file = self.settings_file
+        with suppress(FileNotFoundError):  # it was renamed, or its group changed, since
+            if not file.stat().st_size:
+                free = shutil.disk_usage(file.parent).free
+                raise StorageError(
+                    f"{self._subject()}: VirtualBox has not written its settings to {file}"
+                    f" ({free >> 10} KiB are free there), though it has them in memory",
+                    symbol="VBOX_E_FILE_ERROR",
+                    operation="save the settings",
+                    hint="make room and change anything again, before VirtualBox ends;"
+                    f" {file.name}-prev has the settings of before",
+                )

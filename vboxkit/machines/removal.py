@@ -18,7 +18,8 @@ from vboxkit.errors import (
 )
 from vboxkit.host import driverless
 from vboxkit.machines import power
-from vboxkit.machines.progress import Progress
+from vboxkit.machines.forwards import release_ports
+from vboxkit.machines.progress import Progress, unhooked
 from vboxkit.machines.properties import MachineProperties
 from vboxkit.machines.states import ONLINE, STEADY, SessionState
 
@@ -52,16 +53,19 @@ def destroy(machine: Machine) -> None:
     with step(f"{machine._subject()}: destroy"):
         _end_process(machine)
         mode = api.value("CleanupMode", "DetachAllReturnHardDisksOnly")
+        release_ports(api, machine.com)
         media = list(machine.com.unregister(mode))
         # From here on it is out of the registry: what fails now is a leftover, not a refusal.
         left: list[str] = []
         try:
-            Progress(
+            progress = Progress(
                 api,
                 machine.com.deleteConfig(media),
                 what="delete its files",
                 subject=machine._subject(),
-            ).wait(timeout=machine.settings.progress_timeout)
+            )
+            with unhooked():  # a hook that raises would leave the rest
+                progress.wait(timeout=machine.settings.progress_timeout)
         except (ApiError, WaitTimeoutError) as error:
             left.append(f"{folder}: {error}")
         left += _remove_files(folder, files, shared=shared)

@@ -27,7 +27,9 @@ def screenshot(machine: Machine, path: Path) -> Path:
         path.write_bytes(image)
     except OSError as error:
         raise StorageError(
-            f"{machine._subject()}: cannot write the screenshot to {path}: {error}",
+            f"{machine._subject()} ({machine.state}): cannot write the screenshot to {path}:"
+            f" {error.strerror}",
             operation="take a screenshot",
+            hint="give a file in a folder that exists and can be written to",
         ) from error
     return path.absolute()

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vboxkit.com.connection import open_api
 from vboxkit.errors import NotFoundError, SetupError
+from vboxkit.machines import again, encryption
 from vboxkit.machines.appliances import Appliances
-from vboxkit.machines.base import Attribute, ComObject
+from vboxkit.machines.base import Attribute
+from vboxkit.machines.extra_data import GlobalExtraData
+from vboxkit.machines.groups import GroupTree
 from vboxkit.machines.machine import Machine
+from vboxkit.machines.media import Media
+from vboxkit.machines.networks import Networks
+from vboxkit.machines.os_types import OsTypes
+from vboxkit.machines.watching import WatchedVirtualBox
 from vboxkit.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from typing_extensions import Self
 
     from vboxkit.com.api import Api
+    from vboxkit.com.interfaces import IVirtualBox
+    from vboxkit.core.waiting import Timeout
+    from vboxkit.machines.nics import NicLike
+    from vboxkit.machines.os_types import OsType
 
 __all__ = ["Machines", "VirtualBox", "connect"]
 
@@ -57,15 +68,22 @@ def connect(home: Path | str | None = None, *, settings: Settings | None = None)
     return vbox
 
 
-class VirtualBox(ComObject):
+class VirtualBox(WatchedVirtualBox):
     """
     A running VirtualBox; a context manager.
 
     Attributes:
         machines: Its machines.
         appliances: Import of appliances.
+        networks: What network adapters can be attached to.
+        media: The disks, DVDs and floppies that it knows.
+        os_types: The guest operating systems that it knows.
+        groups: The groups of machines.
+        extra_data: Texts that programs keep with it; a `dict`.
         settings: Timeouts and the start mode, handed on to its machines.
     """
+
+    com: IVirtualBox
 
     version_text = Attribute("version", str, "The version as VirtualBox writes it.")
 
@@ -74,6 +92,14 @@ class VirtualBox(ComObject):
         self.settings = settings
         self.machines = Machines(self)
         self.appliances = Appliances(self)
+        self.networks = Networks(self)
+        self.media = Media(self)
+        self.os_types = OsTypes(api)
+        self.groups = GroupTree(self)
+        self.extra_data = GlobalExtraData(self)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return again.virtualbox, (self._api.home, self.settings)
 
     def _subject(self) -> str:
         return "VirtualBox"
@@ -100,6 +126,92 @@ class VirtualBox(ComObject):
         """The VirtualBox home."""
         with self._translated("read the home folder"):
             return Path(str(self.com.homeFolder))
+
+    def create(
+        self,
+        name: str,
+        *,
+        os_type: OsType | str,
+        memory_mb: int | None = None,
+        cpus: int | None = None,
+        disk_mb: int | None = None,
+        disk_format: str | None = None,
+        disk_variant: str | None = None,
+        firmware: str | None = None,
+        chipset: str | None = None,
+        nics: Sequence[NicLike] | None = None,
+        iso: Path | str | None = None,
+        boot_order: Sequence[str] | None = None,
+        groups: Iterable[str] = (),
+        description: str = "",
+        icon: bytes | None = None,
+        extra_data: Mapping[str, str] | None = None,
+        folder: Path | str | None = None,
+        timeout: Timeout | None = None,
+    ) -> Machine:
+        """
+        Make a new machine with a disk, a DVD drive and network, and register it.
+
+        What is left out is as VirtualBox recommends for the operating system: ``os_types`` shows
+        it. If anything fails, nothing is left behind. Of several callers with one name, in
+        whichever threads and processes, one gets the machine.
+
+        Args:
+            name: Its name, and the name of its folder and disk.
+            os_type: The operating system, as ``Debian_64``; see `os_types`.
+            memory_mb: RAM in MiB; at most what this host has.
+            cpus: Virtual CPUs; at most as many as this host has.
+            disk_mb: The size of its disk in MiB; 0 for none.
+            disk_format: ``VDI``, ``VMDK``, ...; the host's default if left out.
+            disk_variant: ``Standard`` (grows as it is filled), ``Fixed``, ...; see `Media.create`.
+            firmware: ``BIOS``, ``EFI``, ...
+            chipset: ``PIIX3`` or ``ICH9``.
+            nics: The network adapters: names of attachments (``"NAT"``), or records:
+                ``{"attachment": "Internal", "network": "lab", "kind": "Virtio"}``; see `Nic`. One
+                with NAT if left out; an empty list for none.
+            iso: An image for the DVD drive.
+            boot_order: ``HardDisk``, ``DVD``, ``Network``, ``Floppy``; disk and then DVD if left
+                out, which boots an ISO for as long as the disk is empty.
+            groups: VirtualBox groups, as ``/tests``.
+            description: A free text.
+            icon: A PNG file's bytes.
+            extra_data: Written before the machine is registered, so that it is never seen
+                without.
+            folder: Where its own folder is made; the host's machine folder if left out.
+            timeout: Seconds; `Settings.progress_timeout` if left out.
+
+        Raises:
+            NotFoundError: There is no such operating system; the hint has the near ones.
+            AlreadyExistsError: There is a machine, or a settings file, of that name.
+            ApiError: A value that cannot be; the hint has the range, or the near ones.
+            StorageError: The ISO cannot be read; the disk does not fit; the folder cannot be made.
+
+        Example:
+            ``vbox.create("web", os_type="Debian_64", memory_mb=2048, iso="debian.iso")``
+        """
+        from vboxkit.machines import creation  # much that who only starts machines does not need
+
+        return creation.create(
+            self,
+            name,
+            os_type=os_type,
+            memory_mb=memory_mb,
+            cpus=cpus,
+            disk_mb=disk_mb,
+            disk_format=disk_format,
+            disk_variant=disk_variant,
+            firmware=firmware,
+            chipset=chipset,
+            nics=nics,
+            iso=iso,
+            boot_order=boot_order,
+            groups=groups,
+            description=description,
+            icon=icon,
+            extra_data=extra_data,
+            folder=folder,
+            timeout=timeout if timeout is not None else self.settings.progress_timeout,
+        )
 
 
 class Machines:
@@ -139,6 +251,26 @@ class Machines:
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.find(name) is not None
 
+    def register(self, path: Path | str) -> Machine:
+        """
+        Make a machine known whose settings file is on the disk already.
+
+        The file stays where it is; the machine keeps its disks, snapshots and UUID.
+
+        Args:
+            path: Its ``.vbox`` file.
+
+        Raises:
+            StorageError: The file cannot be read, or is not a machine's.
+            AlreadyExistsError: That machine is registered, or another one with its name.
+
+        Example:
+            ``vbox.machines.register("/backup/web/web.vbox")``
+        """
+        from vboxkit.machines import registration
+
+        return registration.register(self._vbox, path)
+
     def inaccessible(self) -> dict[str, str]:
         """
         Return the machines whose settings cannot be read, as settings file and reason.
@@ -152,6 +284,21 @@ class Machines:
                 for com in api.array(api.virtualbox, "machines")
                 if not com.accessible
             }
+
+    def unlock(self, machine: Path | str, *, password: str) -> Machine:
+        """
+        Give VirtualBox the password of a machine whose settings are encrypted.
+
+        Args:
+            machine: Its settings file, as in `inaccessible`, or its name or UUID.
+            password: The password. It is in no log, message or process list.
+
+        Raises:
+            NotFoundError: There is no such machine.
+            PasswordError: The password is wrong.
+        """
+        with self._vbox._translated(f"unlock machine {str(machine)!r}"):
+            return self[encryption.unlock(self._vbox, machine, password)]
 
     def forget_inaccessible(self, folder: Path) -> None:
         """Unregister inaccessible machines whose settings file is in a folder; touches no file."""

@@ -1,0 +1,52 @@
+"""What the tests of media and storage are made from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vboxkit import VirtualBox
+
+__all__ = ["fill", "forget", "iso", "read", "state_of"]
+
+
+def iso(path: Path) -> Path:
+    """Write an ISO image with nothing on it."""
+    sectors = [b"\1CD001\1".ljust(2048, b"\0"), b"\xffCD001\1".ljust(2048, b"\0")]
+    path.write_bytes(bytes(32768) + b"".join(sectors) + bytes(2048 * 40))
+    return path
+
+
+def fill(medium: object, content: bytes, *, at: int = 0, password: str = "") -> None:
+    """Write to a disk, as a guest would."""
+    file = medium.com.openForIO(True, password)  # type: ignore[attr-defined]  # a Medium
+    try:
+        for start in range(0, len(content), 65536):
+            file.write(at + start, list(content[start : start + 65536]))
+    finally:
+        file.close()
+
+
+def read(medium: object, size: int, *, at: int = 0, password: str = "") -> bytes:
+    """Read from a disk, as a guest would."""
+    file = medium.com.openForIO(False, password)  # type: ignore[attr-defined]  # a Medium
+    try:
+        return bytes(file.read(at, size))
+    finally:
+        file.close()
+
+
+def state_of(vbox: VirtualBox, folder: Path) -> tuple[set[str], set[str]]:
+    """Return the files of a folder, and the media that VirtualBox knows there."""
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*")}
+    return files, {str(m.location) for m in vbox.media if folder in m.location.parents}
+
+
+def forget(vbox: VirtualBox, folder: Path) -> None:
+    """Close the media of a folder, differencing ones first."""
+    for medium in reversed(list(vbox.media)):
+        if folder in medium.location.parents:
+            medium.close()
+    assert state_of(vbox, folder)[1] == set()

@@ -1,0 +1,478 @@
+"""Long operations: what their hooks see, and that a cancelled one leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from vboxkit import progress_hook
+from vboxkit.core.steps import Step, subscribe
+from vboxkit.errors import ApiError, InvalidStateError, ProgressCanceledError
+from vboxkit.machines.progress import Progress
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from vboxkit import Machine, VirtualBox
+
+pytestmark = pytest.mark.vbox
+
+#: MiB that cannot be compressed: copying them takes long enough to be canceled on the way.
+_SIZE = 200
+
+
+def attach_big_disk(machine: Machine, size: int) -> None:
+    """Give a machine a second disk, of random content."""
+    api = machine._api
+    path = machine.folder / "big.vdi"
+    medium = api.virtualbox.createMedium(
+        "VDI",
+        str(path),
+        api.value("AccessMode", "ReadWrite"),
+        api.value("DeviceType", "HardDisk"),
+    )
+    medium.createBaseStorage(size << 20, [api.value("MediumVariant", "Fixed")]).waitForCompletion(
+        60_000
+    )
+    block = os.urandom(1 << 20)
+    with path.open("r+b") as file:
+        file.seek(2 << 20)  # behind the header
+        for _ in range(size - 1):
+            file.write(block)
+    with machine._changing() as com:
+        (controller, *_) = api.array(com, "storageControllers")
+        com.attachDevice(controller.name, 1, 0, api.value("DeviceType", "HardDisk"), medium)
+
+
+@pytest.fixture
+def big(machine: Machine) -> Machine:
+    """Return a machine that takes a while to be copied."""
+    attach_big_disk(machine, _SIZE)
+    return machine
+
+
+@pytest.fixture(scope="module")
+def big_ova(
+    vbox: VirtualBox, ova: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """Export such a machine once; its first disk is small, its second one big."""
+    path = tmp_path_factory.mktemp("appliance") / "big.ova"
+    machine = vbox.appliances.import_(ova, name=f"big-{os.getpid()}")
+    try:
+        attach_big_disk(machine, 60)
+        appliance = vbox.com.createAppliance()
+        machine.com.exportTo(appliance, str(path))
+        progress = appliance.write("ovf-2.0", [], str(path))
+        Progress(vbox._api, progress, what="export", subject="appliance").wait(timeout=60)
+    finally:
+        machine.destroy()
+    yield path
+    path.unlink()
+
+
+class Seen:
+    """A hook that writes down what it is shown."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, int]] = []
+        self.parts: list[tuple[int, int]] = []
+        self.texts: set[str] = set()
+        self.left: list[int | None] = []
+
+    def __call__(self, progress: Progress) -> None:
+        """Write it down."""
+        self.lines.append((progress.what, progress.percent))
+        self.parts.append((progress.operation_number, progress.operation_count))
+        self.texts.add(progress.operation_text)
+        self.left.append(progress.seconds_left)
+
+    @property
+    def ended(self) -> list[str]:
+        """What came to its end."""
+        return [what for what, percent in self.lines if percent == 100]
+
+
+class Stop(Exception):  # noqa: N818 - it says what it does
+    """Raised by a hook."""
+
+
+def stop_at(percent: int, what: str = "") -> Callable[[Progress], None]:
+    """Make a hook that raises as soon as an operation is so far."""
+
+    def hook(progress: Progress) -> None:
+        if what in progress.what and progress.percent >= percent:
+            raise Stop(f"{progress.what} at {progress.percent} %")
+
+    return hook
+
+
+def test_a_clone_tells_how_far_it_is(big: Machine, label: Callable[[str], str]) -> None:
+    """Percent goes up to 100, parts are counted, and the text says what is copied."""
+    seen = Seen()
+    big.clone(label("copy"), on_update=seen)
+    percents = [percent for _, percent in seen.lines]
+    assert percents == sorted(percents)
+    assert percents[0] < 100
+    assert percents[-1] == 100
+    assert len(percents) >= 3
+    assert all(1 <= number <= count for number, count in seen.parts)
+    assert seen.parts[-1][0] == seen.parts[-1][1]
+    assert any("big.vdi" in text for text in seen.texts)
+    assert seen.left[-1] == 0
+    assert all(left is None or left >= 0 for left in seen.left)
+
+
+def test_short_operations_reach_the_end(machine: Machine) -> None:
+    """What is over at once is shown at its beginning and with 100 %, and never with more."""
+    seen = Seen()
+    snapshot = machine.snapshots.take("one", on_update=seen)
+    snapshot.restore(on_update=seen)
+    snapshot.delete(on_update=seen)
+    assert sorted(set(seen.ended)) == [
+        "delete the snapshot",
+        "restore the snapshot",
+        "take snapshot 'one'",
+    ]
+    assert all(0 <= percent <= 100 for _, percent in seen.lines)
+    assert all(text for text in seen.texts)
+
+
+def test_a_verb_of_several_operations_shows_each(
+    machine: Machine, label: Callable[[str], str]
+) -> None:
+    """A linked clone takes a snapshot first; a branch is deleted one by one."""
+    seen = Seen()
+    name = label("copy")
+    copy = machine.clone(name, linked=True, on_update=seen)
+    assert list(dict.fromkeys(seen.ended)) == [
+        f"take snapshot 'base of {name}'",
+        f"clone to {name!r}",
+    ]
+    copy.destroy()
+    machine.snapshots.take("two")
+    seen = Seen()
+    machine.snapshots[f"base of {name}"].delete(children=True, on_update=seen)
+    assert seen.lines.count(("delete the snapshot", 100)) >= 2
+
+
+def test_a_hook_for_all_in_a_block(
+    vbox: VirtualBox, ova: Path, label: Callable[[str], str]
+) -> None:
+    """Every operation of the block is shown, also to an outer hook; nothing after it."""
+    outer, inner = Seen(), Seen()
+    with progress_hook(outer):
+        machine = vbox.appliances.import_(ova, name=label("machine"))
+        with progress_hook(inner), progress_hook(None):
+            machine.snapshots.take("x")
+        machine.destroy()
+    assert list(dict.fromkeys(inner.ended)) == ["take snapshot 'x'"]
+    assert list(dict.fromkeys(outer.ended)) == [
+        "read",
+        "import",
+        "take snapshot 'x'",
+    ]
+    count = len(outer.lines)
+    vbox.appliances.import_(ova, name=label("machine"))
+    assert len(outer.lines) == count
+
+
+def test_other_threads_have_hooks_of_their_own(
+    machine: Machine, make: Callable[..., Machine]
+) -> None:
+    """A hook is the thread's that has set it; what it does itself is not shown to it."""
+    seen = Seen()
+    other = make()
+
+    def nested(progress: Progress) -> None:
+        seen(progress)
+        if progress.percent == 100:
+            other.snapshots.take("of the hook")
+            with pytest.raises(InvalidStateError, match="hook"):
+                machine.snapshots.take("under way")
+
+    with progress_hook(nested):
+        thread = threading.Thread(target=machine.snapshots.take, args=["other"])
+        thread.start()
+        thread.join(30)
+        machine.snapshots.take("mine")
+    assert {what for what, _ in seen.lines} == {"take snapshot 'mine'"}
+    assert {s.name for s in machine.snapshots} == {"other", "mine"}
+    assert {s.name for s in other.snapshots} == {"of the hook"}
+
+
+def test_steps_see_it_without_a_hook(big: Machine, label: Callable[[str], str]) -> None:
+    """The command's live view listens to steps: they have the percent, too."""
+    percents: list[int | None] = []
+
+    def listen(step: Step) -> None:
+        if "clone to" in step.title:
+            percents.append(step.percent)
+
+    with subscribe(listen):
+        big.clone(label("copy"))
+    assert percents[0] is None
+    assert percents[-1] == 100
+
+
+def test_a_hook_that_is_none(machine: Machine) -> None:
+    """Something that cannot be called is refused before anything is done."""
+    with pytest.raises(TypeError, match="progress hook"):
+        machine.snapshots.take("x", on_update="bar")  # type: ignore[arg-type]
+    assert len(machine.snapshots) == 0
+    assert machine.session_state == "Unlocked"
+
+
+@pytest.mark.parametrize("at", [0, 1, 100])
+def test_a_hook_that_raises_cancels_a_clone(
+    vbox: VirtualBox,
+    big: Machine,
+    label: Callable[[str], str],
+    inventory: Callable[[], set[str]],
+    at: int,
+) -> None:
+    """At its beginning, on its way, at its end: the exception passes, and nothing is left."""
+    before = inventory()
+    name = label("copy")
+    with pytest.raises(Stop, match="clone to"):
+        big.clone(name, on_update=stop_at(at))
+    assert name not in vbox.machines
+    assert inventory() == before
+    assert big.session_state == "Unlocked"
+
+
+def test_cancel_of_a_clone(
+    vbox: VirtualBox,
+    big: Machine,
+    label: Callable[[str], str],
+    inventory: Callable[[], set[str]],
+) -> None:
+    """`Progress.cancel` from a hook: a typed error with machine and copy, and nothing is left."""
+    before = inventory()
+    name = label("copy")
+    at: list[int] = []
+
+    def cancel(progress: Progress) -> None:
+        assert progress.cancelable
+        at.append(progress.percent)
+        progress.cancel()
+
+    with pytest.raises(ProgressCanceledError) as caught:
+        big.clone(name, on_update=cancel)
+    assert at[0] < 100
+    assert big.name in str(caught.value)
+    assert name in str(caught.value)
+    assert inventory() == before
+    assert big.clone(name) == vbox.machines[name]
+
+
+def test_cancel_from_another_thread(
+    big: Machine, label: Callable[[str], str], inventory: Callable[[], set[str]]
+) -> None:
+    """Whoever has the `Progress` can cancel it."""
+    before = inventory()
+    threads: list[threading.Thread] = []
+
+    def hand_over(progress: Progress) -> None:
+        if not threads:
+            threads.append(threading.Thread(target=progress.cancel))
+            threads[0].start()
+
+    with pytest.raises(ProgressCanceledError):
+        big.clone(label("copy"), on_update=hand_over)
+    threads[0].join(30)
+    assert inventory() == before
+
+
+def test_a_linked_clones_snapshot_goes_with_it(
+    machine: Machine, label: Callable[[str], str], inventory: Callable[[], set[str]]
+) -> None:
+    """A hook that raises in the middle of a verb: what its first operation made is undone."""
+    before = inventory()
+    with pytest.raises(Stop, match="clone to"):
+        machine.clone(label("copy"), linked=True, on_update=stop_at(0, "clone to"))
+    assert len(machine.snapshots) == 0
+    assert inventory() == before
+
+
+@pytest.mark.parametrize("at", [0, 100])
+def test_a_hook_that_raises_in_a_snapshot(
+    machine: Machine, inventory: Callable[[], set[str]], at: int
+) -> None:
+    """The snapshot is taken back, even if it was there already."""
+    before = inventory()
+    with pytest.raises(Stop):
+        machine.snapshots.take("x", on_update=stop_at(at))
+    assert len(machine.snapshots) == 0
+    assert inventory() == before
+    assert machine.session_state == "Unlocked"
+
+
+def test_what_cannot_be_cancelled_comes_to_its_end(machine: Machine) -> None:
+    """Restoring and deleting: the exception passes, but not before VirtualBox is done."""
+    snapshot = machine.snapshots.take("x")
+    machine.memory_mb = 80
+    with pytest.raises(Stop):
+        snapshot.restore(on_update=stop_at(0))
+    assert machine.memory_mb == 64
+    assert machine.state == "PoweredOff"
+    with pytest.raises(Stop):
+        snapshot.delete(on_update=stop_at(0))
+    assert len(machine.snapshots) == 0
+    assert machine.session_state == "Unlocked"
+
+    def cancel(progress: Progress) -> None:
+        progress.cancel()
+
+    with pytest.raises(ApiError) as caught:
+        machine.snapshots.take("x", on_update=cancel)
+    assert not isinstance(caught.value, ProgressCanceledError)
+    assert "cancel" in str(caught.value)
+    assert len(machine.snapshots) == 0
+
+
+@pytest.mark.parametrize(
+    ("what", "at"), [("read", 0), ("import", 0), ("import", 1), ("import", 100)]
+)
+def test_a_hook_that_raises_cancels_an_import(  # noqa: PLR0917 - fixtures
+    vbox: VirtualBox,
+    big_ova: Path,
+    label: Callable[[str], str],
+    inventory: Callable[[], set[str]],
+    what: str,
+    at: int,
+) -> None:
+    """Wherever it is: no machine, no file, no medium; the next import goes well."""
+    before = inventory()
+    name = label("machine")
+    with pytest.raises(Stop, match=what):
+        vbox.appliances.import_(big_ova, name=name, on_update=stop_at(at, what))
+    assert name not in vbox.machines
+    assert inventory() == before
+    vbox.appliances.import_(big_ova, name=name)
+
+
+def test_cancel_of_an_import(
+    vbox: VirtualBox,
+    big_ova: Path,
+    label: Callable[[str], str],
+    inventory: Callable[[], set[str]],
+) -> None:
+    """Canceled at its second disk; VirtualBox leaves the first one registered, vboxkit does not."""
+    before = inventory()
+
+    def cancel(progress: Progress) -> None:
+        if progress.what == "import" and progress.percent > 0:
+            progress.cancel()
+
+    with pytest.raises(ProgressCanceledError, match=r"big\.ova"):
+        vbox.appliances.import_(big_ova, name=label("machine"), on_update=cancel)
+    assert inventory() == before
+
+
+@pytest.mark.parametrize("what", ["clone", "import"])
+def test_ctrl_c_in_the_middle(  # noqa: PLR0917 - fixtures
+    child: Callable[..., subprocess.Popen[str]],
+    vbox: VirtualBox,
+    big: Machine,
+    big_ova: Path,
+    label: Callable[[str], str],
+    inventory: Callable[[], set[str]],
+    what: str,
+) -> None:
+    """SIGINT in another process: KeyboardInterrupt there, and nothing of its work is left."""
+    before = inventory()
+    name = label("copy")
+    process = child(
+        """
+        import sys, vboxkit
+        home, what, name, source, appliance = sys.argv[1:]
+        def hook(progress):
+            if progress.percent > 0 and progress.what != "read":
+                print("now", flush=True)
+        with vboxkit.connect(home=home) as vbox, vboxkit.progress_hook(hook):
+            try:
+                if what == "clone":
+                    for number in range(20):
+                        vbox.machines[source].clone(name).destroy()
+                else:
+                    for number in range(20):
+                        vbox.appliances.import_(appliance, name=name).destroy()
+            except KeyboardInterrupt:
+                print("interrupted")
+        """,
+        vbox.home,
+        what,
+        name,
+        big.name,
+        big_ova,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "now\n"
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, out
+    assert out.splitlines()[-1] == "interrupted"
+    assert name not in vbox.machines
+    assert inventory() == before
+
+
+_NO_SPACE: Any = """
+    import resource, sys, vboxkit
+    from pathlib import Path
+    home, appliance = sys.argv[1:]
+    # The server is started by this process, and inherits the limit: no file can grow beyond it.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20 << 20, 20 << 20))
+    with vboxkit.connect(home=home) as vbox:
+        try:
+            vbox.appliances.import_(appliance, name="web")
+        except vboxkit.VBoxKitError as error:
+            print(type(error).__name__, "web" in str(error), error.symbol)
+        print(vbox.machines.names(), len(vbox._api.array(vbox.com, "hardDisks")))
+        print([path.name for path in Path(home, "machines").rglob("*")])
+"""
+
+
+def test_no_space_for_an_import(
+    answer: Callable[..., str], big_ova: Path, private_home: Path
+) -> None:
+    """A disk that cannot be written whole: a typed error, and neither machine nor file is left."""
+    error, left, files = answer(_NO_SPACE, private_home, big_ova).splitlines()
+    assert error.startswith("ProgressFailedError True")
+    assert left == "[] 0"
+    assert files == "[]"
+
+
+_NO_SPACE_TO_CLONE: Any = """
+    import resource, sys, vboxkit
+    from pathlib import Path
+    from vboxkit.com.xpcom import isolation
+    from vboxkit.core import processes
+    home, appliance = Path(sys.argv[1]), sys.argv[2]
+    with vboxkit.connect(home=home) as vbox:
+        machine = vbox.appliances.import_(appliance, name="web")
+        machine.snapshots.take("x")
+        for server, _ in processes.find(argument="--auto-shutdown", environment=isolation(home)):
+            resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+        for mode in ("machine", "all"):
+            try:
+                machine.clone("copy", mode=mode)
+            except vboxkit.VBoxKitError as error:
+                print(type(error).__name__, "machine 'web'" in str(error), "'copy'" in str(error))
+        print(vbox.machines.names(), len(vbox._api.array(vbox.com, "hardDisks")))
+        print(sorted(path.name for path in Path(home, "machines").iterdir()))
+        machine.destroy()
+"""
+
+
+def test_no_space_for_a_clone(answer: Callable[..., str], ova: Path, private_home: Path) -> None:
+    """A copy that cannot be written whole: a typed error each time, the original alone is left."""
+    *errors, left, folders = answer(_NO_SPACE_TO_CLONE, private_home, ova).splitlines()
+    assert errors == ["ProgressFailedError True True"] * 2
+    assert left == "['web'] 1"
+    assert folders == "['web']"

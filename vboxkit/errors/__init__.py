@@ -1,0 +1,114 @@
+"""
+Every error that vboxkit raises.
+
+VBoxKitError                      catch this to catch all
+├── SetupError                    the host is not ready; the message ends with what mends it
+│   ├── VirtualBoxNotFoundError   (also ImportError)
+│   ├── UnsupportedVersionError
+│   ├── DriverNeededError         only VirtualBox's kernel driver can do this
+│   └── ModuleMissingError        a module of VirtualBox is not installed; .module
+├── SettingsError                 (also ValueError)   a setting with a wrong name or value
+├── ApiError                      VirtualBox refused: .code .symbol .text .operation
+│   ├── NotFoundError             (also KeyError)     .kind .wanted .available
+│   ├── AmbiguousNameError        (also LookupError)  .kind .wanted .matches
+│   ├── AlreadyExistsError        (also FileExistsError)  .kind .wanted
+│   ├── InvalidStateError         .state .needed
+│   ├── LockedError               .holder
+│   ├── StorageError              (also OSError)
+│   ├── PasswordError             the password of an encrypted disk or machine is wrong
+│   ├── ConnectionLostError       (also ConnectionError)  VBoxSVC or the VM process went away
+│   ├── EventsLostError           events came faster than they were fetched
+│   ├── StartError                the VM process ended before the machine ran; .log
+│   └── ProgressFailedError       a long operation failed; the whole error-info chain
+│       └── ProgressCanceledError
+├── PortInUseError                (also OSError)      .host_ip .port .holder
+├── WaitTimeoutError              (also TimeoutError) .what .waited .last_seen .evidence
+├── GuestError                    something inside the guest
+│   ├── GuestConnectionError      (also ConnectionError)
+│   │   ├── GuestAuthError
+│   │   └── HostKeyError
+│   ├── GuestFileError            (also OSError)      a file copy to or from the guest failed
+│   ├── CommandFailedError        .result
+│   └── CommandTimeoutError       (also TimeoutError) .result (what came before the time was up)
+├── OvfError                      (also ValueError)   .file .element .reason
+├── ProvisioningError             a step of an image's build failed: .image .step .result .evidence
+└── CleanupError                  .left: what was left behind, a line each
+"""
+
+from __future__ import annotations
+
+from vboxkit.errors.api import (
+    AlreadyExistsError,
+    AmbiguousNameError,
+    ApiError,
+    ConnectionLostError,
+    EventsLostError,
+    InvalidStateError,
+    LockedError,
+    NotFoundError,
+    PasswordError,
+    ProgressCanceledError,
+    ProgressFailedError,
+    StartError,
+    StorageError,
+)
+from vboxkit.errors.base import (
+    CleanupError,
+    DriverNeededError,
+    EmulatedWarning,
+    ModuleMissingError,
+    OvfError,
+    PortInUseError,
+    ProvisioningError,
+    SettingsError,
+    SetupError,
+    UnsupportedVersionError,
+    VBoxKitError,
+    VirtualBoxNotFoundError,
+    WaitTimeoutError,
+)
+from vboxkit.errors.guest import (
+    CommandFailedError,
+    CommandTimeoutError,
+    GuestAuthError,
+    GuestConnectionError,
+    GuestError,
+    GuestFileError,
+    HostKeyError,
+)
+
+__all__ = [
+    "AlreadyExistsError",
+    "AmbiguousNameError",
+    "ApiError",
+    "CleanupError",
+    "CommandFailedError",
+    "CommandTimeoutError",
+    "ConnectionLostError",
+    "DriverNeededError",
+    "EmulatedWarning",
+    "EventsLostError",
+    "GuestAuthError",
+    "GuestConnectionError",
+    "GuestError",
+    "GuestFileError",
+    "HostKeyError",
+    "InvalidStateError",
+    "LockedError",
+    "ModuleMissingError",
+    "NotFoundError",
+    "OvfError",
+    "PasswordError",
+    "PortInUseError",
+    "ProgressCanceledError",
+    "ProgressFailedError",
+    "ProvisioningError",
+    "SettingsError",
+    "SetupError",
+    "StartError",
+    "StorageError",
+    "UnsupportedVersionError",
+    "VBoxKitError",
+    "VirtualBoxNotFoundError",
+    "WaitTimeoutError",
+]
