@@ -23,7 +23,7 @@ _SHOW = """
     ("option", "right"),
     [
         ("--vm-keep=sometimes", "never, failed, always"),
-        ("--vm-image=debain", "'tiny', or the path of an .ova or .ovf file"),
+        ("--vm-image=debain", "'tiny', 'debian', or the path of an .ova or .ovf file"),
         ("--vm-image=missing.ova", "there is no file *missing.ova"),
         ("--vm-home=", "the path of a folder"),
         ("--vm-home=test_it.py", "the path of a folder"),
@@ -41,7 +41,7 @@ def test_wrong_option(run: Runs, option: str, right: str) -> None:
     ("ini", "right"),
     [
         ("vm_keep = sometimes", "never, failed, always"),
-        ("vm_image = debain", "'tiny', or the path of an .ova or .ovf file"),
+        ("vm_image = debain", "'tiny', 'debian', or the path of an .ova or .ovf file"),
         ("vm_required = perhaps", "true or false"),
     ],
 )
@@ -58,7 +58,7 @@ def test_wrong_ini_value(run: Runs, ini: str, right: str) -> None:
     [
         ("imgae='tiny'", "does not take imgae; right: image=..."),
         ("'tiny'", "does not take 'tiny'; right: image=..."),
-        ("image='debain'", "'tiny', or the path of an .ova or .ovf file"),
+        ("image='debain'", "'tiny', 'debian', or the path of an .ova or .ovf file"),
     ],
 )
 def test_wrong_marker(run: Runs, mark: str, right: str) -> None:

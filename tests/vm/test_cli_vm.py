@@ -109,7 +109,7 @@ def test_run_of_an_unknown_image(command: Command) -> None:
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.decode().splitlines() == [
         "error: there is no image 'nope'",
-        "  try: 'tiny', or the path of an .ova file",
+        "  try: 'tiny', 'debian', or the path of an .ova file",
     ]
 
 
@@ -161,6 +161,69 @@ def test_images_tell_their_forks(command: Command, kept: str) -> None:
     assert kept.encode() in done.stderr
     assert command.json("images", "prune", "--all")["removed"] == []
     assert command("ssh", kept, "--", "true").returncode == 0
+
+
+def test_images_are_built_with_steps(command: Command, tmp_path: Path) -> None:
+    """Steps are done in the order given; the image is run, listed, and removed by its name."""
+    (tmp_path / "page").write_text("hello\n")
+    built = command.json(
+        "images", "build", "tiny", "--name", "web", "--run", "mkdir -p /srv/www",
+        "--put", f"{tmp_path / 'page'}:/srv/www/", "--run", "cp /srv/www/page /srv/www/copy",
+    )  # fmt: skip
+    assert (built["name"], len(built["layers"])) == ("web", 4)
+    assert built["build_seconds_with_layers"] > built["build_seconds"] > 0
+    done = command("run", "web", "--", "cat /srv/www/page /srv/www/copy")
+    assert (done.returncode, done.stdout) == (0, b"hello\nhello\n"), done.stderr
+    rows = {row["name"]: row for row in command.json("images", "ls")}
+    assert set(rows) == {"tiny", "web"}
+    assert 1_000_000 < rows["web"]["disk_bytes"] < rows["web"]["disk_bytes_with_layers"]
+    layers = command.json("images", "ls", "--layers")
+    assert sorted(row["step"].partition(" ")[0] for row in layers) == ["", "put", "run", "run"]
+    table = command("images", "ls", "--layers").stdout.decode()
+    assert "run cp /srv/www/page /srv/www/copy" in table
+    refused = command("images", "rm", "tiny")
+    assert refused.returncode == 1
+    assert b"image 'web'" in refused.stderr
+    # An image of its own on top, by name; it goes by the beginning of its digest.
+    more = command.json("images", "build", "web", "--run", "true")
+    assert more["name"].startswith("web+")
+    assert command("images", "rm", more["digest"][:12]).returncode == 0
+    old = command.json("images", "prune", "--days", "0", "--dry-run")
+    assert built["machine_name"] in old["removed"]
+    assert old["reasons"][built["machine_name"]] == "not asked for in 0 days"
+    assert old["disk_bytes"] > 4_000_000
+    assert command("images", "prune").stdout == b"nothing to remove\n"
+    assert command("images", "rm", "web").returncode == 0
+    assert [row["name"] for row in command.json("images", "ls", "--layers")] == ["tiny"]
+
+
+def test_a_build_whose_step_fails(command: Command) -> None:
+    """The error has the step and what the command wrote; nothing is left."""
+    before = command.names()
+    done = command("images", "build", "--name", "bad", "--run", "echo reason >&2; exit 3")
+    assert done.returncode == 1
+    assert b"image 'bad': step 1 of 1" in done.stderr
+    assert b"reason" in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert command.names() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--put", "no-colon"], b"is not SOURCE:TARGET"),
+        (["--put", "missing-file:/srv/"], b"there is no file or folder 'missing-file'"),
+        (["--memory", "1"], b"--memory"),
+        (["--run", "true", "--name", "tiny"], b"cannot be named 'tiny'"),
+    ],
+)
+def test_wrong_arguments_of_a_build(command: Command, words: list[str], text: bytes) -> None:
+    """They are refused before anything is built."""
+    before = command.names()
+    done = command("images", "build", "tiny", *words)
+    assert done.returncode in {1, 2}
+    assert text in done.stderr
+    assert command.names() == before
 
 
 def test_gc_removes_what_a_dead_process_left(command: Command) -> None:

@@ -66,7 +66,7 @@ def test_an_unknown_image_is_named(vm_lab: Lab) -> None:
     """An unknown image is an error that says which there are."""
     with pytest.raises(NotFoundError, match="'tinny'") as caught:
         vm_lab.image("tinny")
-    assert caught.value.available == ("tiny",)
+    assert caught.value.available[:2] == ("tiny", "debian")
 
 
 def test_a_missing_appliance_is_named(vm_lab: Lab, tmp_path: Path) -> None:
@@ -199,7 +199,9 @@ def test_an_appliance_of_ones_own(vm_lab: Lab, tmp_path: Path) -> None:
     import shutil
 
     ova = tmp_path / "foreign.ova"
-    shutil.copy(images.source_of("tiny").appliance, ova)
+    from vboxkit.core.resources import resource
+
+    shutil.copy(resource("tiny/tiny.ova"), ova)
     key = images.source_of("tiny").credentials.key_file
     image = vm_lab.image(str(ova), credentials=Credentials(user="root", key_file=key))
     try:

@@ -61,7 +61,7 @@ def survey(lab: Lab) -> Leftovers:
     What other processes are working with (their leases say so) and what was kept on purpose is
     left out.
     """
-    images = lab.images()
+    images = lab.images(layers=True)
     known = leases.all_leases(lab.places.leases)
     me = processes.ProcessId.current().pid
     theirs = {it.name for it in known if it.keep or (it.owner_alive and it.pid != me)}

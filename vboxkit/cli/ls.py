@@ -63,7 +63,7 @@ def _disposable(lab: Lab) -> list[dict[str, Any]]:
     from vboxkit.lab import leases
 
     forks = {vm.id: vm for vm in lab.vms()}
-    images = {image.machine: image for image in lab.images()}
+    images = {image.machine: image for image in lab.images(layers=True)}
     rows = []
     for machine in lab.vbox.machines:
         lease = leases.find(lab.places.leases, machine.name)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from vboxkit.lab.places import disk_use
 from vboxkit.settings import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from rich.console import Console
 
@@ -113,17 +112,3 @@ def age(moment: float | None) -> str:
 def size(octets: int) -> str:
     """Return a number of bytes as people write it."""
     return f"{octets / 1e6:.1f} MB" if octets < 1e9 else f"{octets / 1e9:.2f} GB"
-
-
-def disk_use(folder: Path) -> int:
-    """Return how many bytes a folder takes on the disk; what goes away meanwhile counts nothing."""
-    total = 0
-    for place, _, files in os.walk(folder):
-        for name in files:
-            try:
-                found = os.lstat(os.path.join(place, name))  # noqa: PTH118 - of many files
-            except OSError:
-                continue
-            # Sparse files take less than they are long; Windows does not tell.
-            total += getattr(found, "st_blocks", -(-found.st_size // 512)) * 512
-    return total

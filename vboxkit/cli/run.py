@@ -79,7 +79,8 @@ def run(
     """
     Run a command in a fresh fork of an image, and destroy the fork.
 
-    IMAGE is 'tiny', or an OVA file. The exit code is that of COMMAND.
+    IMAGE is 'tiny', an OVA file, or the name of an image that was built. The exit
+    code is that of COMMAND.
     """
     from vboxkit.cli.live import showing
 

@@ -97,5 +97,7 @@ class State:
         home = self.settings.home
         # What is not there cannot be shown inside.
         home.mkdir(parents=True, exist_ok=True)
-        named = [Path(word) for word in self.argv if "/" in word or word.endswith((".ova", ".ovf"))]
+        # --put has SOURCE:TARGET.
+        words = [part for word in self.argv for part in (word, word.rpartition(":")[0])]
+        named = [Path(word) for word in words if "/" in word or word.endswith((".ova", ".ovf"))]
         raise InSandbox(self.argv, [home, *(path for path in named if path.exists())])

@@ -1,4 +1,4 @@
-"""What a sandbox needs of the host's apt: where its mirror is, and mmdebstrap."""
+"""What recipes need of the host's apt: where its mirror is, mmdebstrap and other tools."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vboxkit.core.steps import step
 from vboxkit.errors import SetupError
+from vboxkit.settings import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["distribution", "install_builder", "mirrors"]
 
@@ -95,24 +100,34 @@ def source_lines(suite: str = "sid") -> list[str]:
     return [f"deb {signed}{found[0]} {suite} main contrib"] if found else []
 
 
-def install_builder() -> None:
+def install_builder(
+    what: str = "a sandbox",
+    more: Mapping[str, str] | None = None,
+    *,
+    elsewhere: str = "install VirtualBox 7 from virtualbox.org",
+) -> None:
     """
-    See to it that mmdebstrap is there.
+    See to it that mmdebstrap is there, and other tools.
+
+    Args:
+        what: What is to be made with them.
+        more: Programs and their packages.
+        elsewhere: What to do where it cannot be made.
 
     Raises:
-        SetupError: The host is no Debian or Ubuntu on x86-64, or we are not root and it is
+        SetupError: The host is no Debian or Ubuntu on x86-64, or we are not root and something is
             missing, or apt could not install it.
     """
     name, _ = distribution()
     machine = platform.machine().lower()
     if name not in {"debian", "ubuntu"} or not shutil.which("apt-get"):
-        raise SetupError(
-            "a sandbox can be made on Debian and Ubuntu only",
-            hint="install VirtualBox 7 from virtualbox.org",
-        )
+        raise SetupError(f"{what} can be made on Debian and Ubuntu only", hint=elsewhere)
     if machine not in {"x86_64", "amd64"}:
-        raise SetupError(f"Debian has VirtualBox for x86-64 only, and this machine is {machine}")
-    packages = [] if shutil.which("mmdebstrap") else ["mmdebstrap"]
+        raise SetupError(f"{what} is for x86-64 only, and this machine is {machine}")
+    # A user's PATH often lacks these folders.
+    path = f"{environment().get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    tools = {"mmdebstrap": "mmdebstrap", **(more or {})}
+    packages = [package for tool, package in tools.items() if not shutil.which(tool, path=path)]
     if not _KEYRING.exists():
         packages.append("debian-archive-keyring")
     if not packages:

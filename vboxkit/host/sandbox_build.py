@@ -9,9 +9,7 @@ import platform
 import re
 import shlex
 import shutil
-import signal
 import subprocess
-from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +18,7 @@ from typing import TYPE_CHECKING
 from vboxkit.core.resources import resource
 from vboxkit.core.steps import step
 from vboxkit.errors import SetupError
-from vboxkit.host import apt
+from vboxkit.host import apt, recipes
 from vboxkit.host.sandbox_entry import (
     check_namespaces,
     entry_command,
@@ -30,7 +28,7 @@ from vboxkit.host.sandbox_entry import (
 from vboxkit.settings import environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from vboxkit.core.steps import Step
 
@@ -179,8 +177,7 @@ def build(folder: Path, *, downloads: Path, log: Path, created: float) -> None:
         raise
 
 
-# A process namespace for the tools: whoever dies, all that they started dies with them.
-_FAMILY = ("unshare", "--pid", "--fork", "--kill-child=KILL")
+_FAMILY = recipes.FAMILY
 
 
 def leftovers(folder: Path) -> list[Path]:
@@ -220,49 +217,13 @@ def _size_mb(root: Path) -> int:
 def _watch(
     command: Sequence[str], this: Step, log: Path, *, root: Path | None = None
 ) -> dict[str, str]:
-    """Run a tool, tell how far it is, and return what it printed as ``name=value``."""
     inherited = environment()
-    env = inside_environment(root, inherited) if root else inherited
-    found: dict[str, str] = {}
-    # The first process dies with us (also by kill -9), and takes the others along.
-    front = ["setpriv", "--pdeathsig", "KILL"]
-    with log.open("a", encoding="utf-8") as record, _started([*front, *command], env) as process:
-        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
-        for line in process.stdout:
-            record.write(line)
-            for pattern, note, percent in _MILESTONES:
-                if this.note != note and re.search(pattern, line):
-                    this.update(note=note, percent=percent)
-            if match := re.fullmatch(r"(\w+)=(\S+)\n", line):
-                found[match[1]] = match[2]
-        code = process.wait()
-    if code:
-        tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-12:]
-        raise SetupError(
-            "the sandbox could not be made:\n  " + "\n  ".join(tail),
-            hint=f"see {log}, then: vboxkit sandbox create",
-        )
-    return found
-
-
-@contextmanager
-def _started(command: Sequence[str], env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
+    return recipes.watch(
         command,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,  # Ctrl-C is ours to handle
+        this,
+        log,
+        environment=inside_environment(root, inherited) if root else inherited,
+        milestones=_MILESTONES,
+        failed="the sandbox could not be made",
+        hint=f"see {log}, then: vboxkit sandbox create",
     )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            with suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGKILL)
-        if process.stdout:
-            process.stdout.close()
-        process.wait()

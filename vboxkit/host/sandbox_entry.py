@@ -99,7 +99,8 @@ class Package:
 
 def namespace() -> tuple[str, ...]:
     """Return what, in front of a command, gives it a mount namespace of its own."""
-    own = ("--mount", "--propagation", "private")
+    # Inside a sandbox all mounts are private, and its root, no mount point, cannot be made so.
+    own = ("--mount", "--propagation", "unchanged" if environment().get(MARK) else "private")
     return ("unshare", *own) if os.geteuid() == 0 else (*_USER_NAMESPACE, *own)
 
 

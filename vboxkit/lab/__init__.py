@@ -7,12 +7,23 @@ from typing import TYPE_CHECKING
 from vboxkit.core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from vboxkit.lab.images import Image, ImageSource
+    from vboxkit.lab.images import ImageSource
     from vboxkit.lab.lab import Lab
+    from vboxkit.lab.provisioning import Call, Put, Run, Step
+    from vboxkit.lab.records import Image
     from vboxkit.lab.vm import VM
 
-__all__ = ["VM", "Image", "ImageSource", "Lab"]
+__all__ = ["VM", "Call", "Image", "ImageSource", "Lab", "Put", "Run", "Step"]
 
-_HOMES = {"VM": "vm", "Image": "images", "ImageSource": "images", "Lab": "lab"}
+_HOMES = {
+    "VM": "vm",
+    "Call": "provisioning",
+    "Image": "records",
+    "ImageSource": "images",
+    "Lab": "lab",
+    "Put": "provisioning",
+    "Run": "provisioning",
+    "Step": "provisioning",
+}
 
 __getattr__, __dir__ = lazy_names(globals(), _HOMES)

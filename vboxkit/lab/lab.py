@@ -4,38 +4,48 @@ from __future__ import annotations
 
 import re
 import secrets
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, overload
 
 from vboxkit.core.locks import lock_file
 from vboxkit.core.steps import step
 from vboxkit.core.waiting import Deadline
 from vboxkit.errors import CleanupError, NotFoundError, VBoxKitError
-from vboxkit.lab import golden, images, reaper
+from vboxkit.lab import images, reaper
+from vboxkit.lab import refresh as refreshing
+from vboxkit.lab.forking import leased_fork
+from vboxkit.lab.many import fork_many
 from vboxkit.lab.places import TAG_IMAGE, Places
-from vboxkit.lab.vm import VM, leased_fork
+from vboxkit.lab.pool import Pool
+from vboxkit.lab.shelf import Shelf
+from vboxkit.lab.vm import VM
 from vboxkit.machines.virtualbox import VirtualBox, connect
 from vboxkit.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from typing_extensions import Self
 
     from vboxkit.core.waiting import Timeout
-    from vboxkit.guest.credentials import Credentials
-    from vboxkit.lab.images import Image, ImageSource
+    from vboxkit.lab.images import Image
+    from vboxkit.lab.refresh import Refresh
 
 __all__ = ["Lab"]
 
 
-class Lab:
+class Lab(Shelf):
     """
     Disposable machines, apart from the user's own; a context manager that destroys its forks.
 
     Args:
         settings: Home, timeouts, start mode; loaded from all sources if left out.
+        session: The run that its machines belong to, as ``pytest 4711``; kept with each.
 
     Attributes:
         vbox: The VirtualBox of its home.
         settings: What was given.
+        session: What was given.
 
     Raises:
         VirtualBoxNotFoundError: There is no VirtualBox here.
@@ -44,11 +54,13 @@ class Lab:
         ``with Lab() as lab, lab.fork("tiny") as vm: print(vm.ssh.succeed("uname -a"))``
     """
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, *, session: str = "") -> None:
         self.settings = settings or Settings.load()
         self.vbox: VirtualBox = connect(self.settings.home, settings=self.settings)
         self.places = Places(self.settings.home)
+        self.session = session
         self._forks: list[VM] = []
+        self._pools: list[Pool] = []
 
     def __enter__(self) -> Self:
         return self
@@ -59,48 +71,34 @@ class Lab:
     def __repr__(self) -> str:
         return f"<Lab {self.places.home}>"
 
-    # Images
-
-    def image(
-        self, source: str | ImageSource | None = None, *, credentials: Credentials | None = None
-    ) -> Image:
-        """
-        Return an image, building it first if there is none (some seconds, once per home).
-
-        Args:
-            source: ``tiny``, the path of an OVA, or an `ImageSource`; `Settings.image` if left out.
-            credentials: The way into an OVA of your own.
-
-        Raises:
-            NotFoundError: There is no such image.
-            WaitTimeoutError: The guest did not come up in `Settings.boot_timeout` seconds.
-        """
-        if source is None or isinstance(source, str):
-            name = source or self.settings.image
-            source = images.source_of(name, credentials=credentials)
-            if credentials is None and name != "tiny":
-                # Built before, with credentials that need not be given again: forks have a key.
-                content = source.content_digest()
-                for image in reversed(self.images()):
-                    if image.content == content and image.machine in self.vbox.machines:
-                        return image
-        return golden.ensure(self.vbox, self.places, source)
-
-    def images(self) -> list[Image]:
-        """Return the images that were built."""
-        return images.all_images(self.places)
-
-    def remove_image(self, image: Image) -> None:
-        """
-        Remove an image from the disk.
-
-        Raises:
-            InvalidStateError: Forks of it exist.
-        """
-        golden.remove(self.vbox, self.places, image)
-
     # Forks
 
+    @overload
+    def fork(
+        self,
+        image: Image | str | None = ...,
+        *,
+        name: str | None = ...,
+        test: str = ...,
+        wait: bool = ...,
+        refresh: Sequence[Refresh] = ...,
+        ttl: float | None = ...,
+        timeout: Timeout | None = ...,
+        n: None = ...,
+    ) -> VM: ...
+    @overload
+    def fork(
+        self,
+        image: Image | str | None = ...,
+        *,
+        name: str | None = ...,
+        test: str = ...,
+        wait: bool = ...,
+        refresh: Sequence[Refresh] = ...,
+        ttl: float | None = ...,
+        timeout: Timeout | None = ...,
+        n: int,
+    ) -> list[VM]: ...
     def fork(
         self,
         image: Image | str | None = None,
@@ -108,48 +106,77 @@ class Lab:
         name: str | None = None,
         test: str = "",
         wait: bool = True,
+        refresh: Sequence[Refresh] = (),
+        ttl: float | None = None,
         timeout: Timeout | None = None,
-    ) -> VM:
+        n: int | None = None,
+    ) -> VM | list[VM]:
         """
-        Fork an image: a machine of its own, running, with SSH ready.
+        Fork an image: a machine of its own, running, with SSH ready and the clock right.
 
         Args:
             image: An image, or what `image` takes.
-            name: The machine's name; derived from the image's (and the test's) if left out.
+            name: The machine's name; derived from the image's (and the test's) if left out. Of
+                several, the beginning.
             test: What it is for, kept with the machine.
             wait: Whether to wait until SSH lets us in; otherwise the first command does.
+            refresh: What else to make its own, see `VM.refresh`.
+            ttl: Seconds after which it may be removed even if this process lives; never if left
+                out.
             timeout: Seconds for starting and waiting; `Settings.boot_timeout` if left out.
+            n: Make so many, and return them in a list: all or none. As many start at once as CPUs
+                and RAM allow; why others wait is told to those who listen to steps.
 
         Raises:
+            SettingsError: There is nothing of that name to refresh.
             AlreadyExistsError: There is a machine of that name.
             StartError: VirtualBox could not start it.
             WaitTimeoutError: The guest did not answer.
         """
         if image is None or isinstance(image, str):
             image = self.image(image)
+        refreshing.check(refresh)
         label = name or f"{_slug(test or image.name)}-{secrets.token_hex(3)}"
         deadline = Deadline(timeout if timeout is not None else self.settings.boot_timeout)
-        with step(f"fork {image.name}"):
-            vm = self._clone(image, label, test, deadline)
-            done = False
-            try:
-                vm.start(timeout=deadline)
-                if wait:
-                    with step("wait for SSH"):
-                        vm.wait_ready(timeout=deadline)
-                done = True
-            finally:
-                if not done:
-                    vm.destroy()
-        self._forks.append(vm)
-        return vm
+        origin = image
 
-    def _clone(self, image: Image, label: str, test: str, deadline: Deadline) -> VM:
-        machine = self.vbox.machines[image.machine]
+        def make(label: str) -> VM:
+            with step(f"fork {origin.name}"):
+                vm = self._clone(origin, label, test, deadline, ttl)
+                vm.start_in_turn(deadline)
+                done = False
+                try:
+                    if wait:
+                        with step("wait for SSH"):
+                            vm.wait_ready(timeout=deadline)
+                    if refresh:
+                        vm.refresh(*refresh)
+                    done = True
+                finally:
+                    if not done:
+                        vm.destroy()
+            self._forks.append(vm)
+            return vm
+
+        if n is None:
+            return make(label)
+        return fork_many(lambda number: make(f"{label}-{number}"), n, what=image.name)
+
+    def _clone(
+        self, image: Image, label: str, test: str, deadline: Deadline, ttl: float | None = None
+    ) -> VM:
         # VBoxSVC refuses to clone one snapshot twice at once ("locked for writing").
-        with lock_file(
-            self.places.locks / "clone.lock", what="another process's fork", timeout=deadline
-        ):
+        with lock_file(self.places.clone_lock, what="another process's fork", timeout=deadline):
+            # Who removes images holds the lock as well.
+            machine = self.vbox.machines.find(image.machine)
+            if machine is None:
+                raise NotFoundError(
+                    f"image {image.name!r} ({image.machine_name}) was removed",
+                    kind="image",
+                    wanted=image.name,
+                    available=[it.name for it in self.images()],
+                    hint="lab.image(...) builds it again",
+                )
             return leased_fork(
                 machine,
                 label,
@@ -159,7 +186,33 @@ class Lab:
                 start=False,
                 timeout=deadline,
                 test=test,
+                session=self.session,
+                kind=partial(VM, image=image, places=self.places),
+                ttl=ttl,
             )
+
+    def pool(
+        self,
+        image: Image | str | None = None,
+        *,
+        size: int,
+        paused: bool = True,
+        most: int | None = None,
+        memory_mb: int = 1024,
+        idle: float | None = 300.0,
+    ) -> Pool:
+        """
+        Return a `Pool`: forks of an image that are made in the background and wait.
+
+        See `Pool` for the arguments; `image` is an image, or what `image` takes.
+        """
+        if image is None or isinstance(image, str):
+            image = self.image(image)
+        made = Pool(
+            self, image, size=size, paused=paused, most=most, memory_mb=memory_mb, idle=idle
+        )
+        self._pools.append(made)
+        return made
 
     def vm(self, name: str) -> VM:
         """
@@ -180,7 +233,7 @@ class Lab:
                 available=names,
                 hint="vboxkit ls",
             )
-        return self._attach(machine.com, image)
+        return self._attach(machine.com, image.of_lab(self))
 
     def vms(self) -> list[VM]:
         """Return the forks that exist, of all processes."""
@@ -189,7 +242,7 @@ class Lab:
             digest = machine.get_extra_data(TAG_IMAGE)
             image = images.read(self.places, digest) if digest else None
             if image is not None and machine.id != image.machine:
-                found.append(self._attach(machine.com, image))
+                found.append(self._attach(machine.com, image.of_lab(self)))
         return found
 
     def _attach(self, com: object, image: Image) -> VM:
@@ -205,6 +258,11 @@ class Lab:
             CleanupError: Some could not be removed.
         """
         left = []
+        while self._pools:
+            try:
+                self._pools.pop().close()
+            except VBoxKitError as error:
+                left.append(f"pool: {error}")
         while self._forks:
             vm = self._forks.pop()
             try:

@@ -30,6 +30,8 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
         purpose: ``fork`` or ``image``.
         test: What it is for: the test's node id, for one.
         keep: The machine stays when its owner is gone.
+        session: The run that it belongs to, as ``pytest 4711``.
+        expires: When it may be removed even if its owner lives, in seconds since the epoch.
     """
 
     name: str
@@ -39,16 +41,28 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     purpose: str = "fork"
     test: str = ""
     keep: bool = False
+    session: str = ""
+    expires: float | None = None
+
+    @property
+    def owner(self) -> ProcessId:
+        """The process that took it."""
+        return ProcessId(self.pid, self.started)
 
     @property
     def owner_alive(self) -> bool:
         """Whether the process that took it still runs."""
-        return ProcessId(self.pid, self.started).alive
+        return self.owner.alive
+
+    @property
+    def expired(self) -> bool:
+        """Whether its time is over."""
+        return self.expires is not None and time.time() > self.expires
 
     @property
     def abandoned(self) -> bool:
-        """Whether nobody will clean up after it any more."""
-        return not self.keep and not self.owner_alive
+        """Whether nobody will clean up after it any more, or its time is over."""
+        return not self.keep and (self.expired or not self.owner_alive)
 
     def encoded(self) -> str:
         """Return the lease as one line of JSON."""
@@ -59,16 +73,37 @@ def _file(folder: Path, name: str) -> Path:
     return folder / f"{name}.json"
 
 
-def take(folder: Path, name: str, *, purpose: str = "fork", test: str = "") -> Lease:
-    """Write a lease of this process for a machine that is about to be made."""
+def take(
+    folder: Path,
+    name: str,
+    *,
+    purpose: str = "fork",
+    test: str = "",
+    session: str = "",
+    ttl: float | None = None,
+) -> Lease:
+    """
+    Write a lease of this process for a machine that is about to be made.
+
+    Args:
+        folder: Where the home's leases are.
+        name: The machine's name.
+        purpose: ``fork``, ``image`` or ``pool``.
+        test: What it is for.
+        session: The run that it belongs to.
+        ttl: Seconds after which it may be removed whoever lives.
+    """
     me = ProcessId.current()
+    now = time.time()
     lease = Lease(
         name=name,
         pid=me.pid,
         started=me.started,
-        created=time.time(),
+        created=now,
         purpose=purpose,
         test=test,
+        session=session,
+        expires=None if ttl is None else now + ttl,
     )
     write(folder, lease)
     return lease
@@ -123,3 +158,11 @@ def keep(folder: Path, name: str) -> None:
     lease = find(folder, name)
     if lease is not None:
         write(folder, msgspec.structs.replace(lease, keep=True))
+
+
+def adopt(folder: Path, name: str) -> None:
+    """Make this process the owner of a machine that another process gave up."""
+    lease = find(folder, name)
+    if lease is not None:
+        me = ProcessId.current()
+        write(folder, msgspec.structs.replace(lease, pid=me.pid, started=me.started))

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vboxkit.core import processes
-from vboxkit.core.locks import lock_file
+from vboxkit.core.locks import lock_file, try_lock
 from vboxkit.core.steps import step
 from vboxkit.errors import CleanupError, VBoxKitError
 from vboxkit.lab import images, leases
 from vboxkit.lab.places import TAG_IMAGE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vboxkit.lab.leases import Lease
     from vboxkit.lab.places import Places
     from vboxkit.machines.machine import Machine
     from vboxkit.machines.virtualbox import VirtualBox
 
-__all__ = ["collect", "reclaim"]
+__all__ = ["collect", "destroy_with_clones", "reclaim"]
 
 _VM_ARGUMENT = "--startvm"
 
@@ -58,7 +61,9 @@ def collect(
         # Forks before what they stand on: younger ones, and images last.
         for lease in sorted(doomed, key=lambda it: (it.purpose == "image", -it.created)):
             try:
-                reclaim(vbox, places, lease)
+                with _nobody_builds(places, lease) as free:
+                    if free:
+                        reclaim(vbox, places, lease)
             except VBoxKitError as error:
                 left.append(f"{lease.name}: {error}")
         _kill_strays(vbox)
@@ -82,6 +87,7 @@ def reclaim(vbox: VirtualBox, places: Places, lease: Lease) -> None:
         leases.release(places.leases, lease.name)
         return
     with step(f"remove leftover {lease.name}"):
+        (places.pool / f"{lease.name}.json").unlink(missing_ok=True)
         machine = vbox.machines.find(lease.name)
         if machine is not None and _is_whole_image(places, machine):
             # Its build was over but for this file.
@@ -95,6 +101,35 @@ def reclaim(vbox: VirtualBox, places: Places, lease: Lease) -> None:
         if folder.exists():
             raise CleanupError(f"leftover {lease.name} is not gone:", left=[str(folder)])
         leases.release(places.leases, lease.name)
+
+
+@contextmanager
+def _nobody_builds(places: Places, lease: Lease) -> Iterator[bool]:
+    """
+    Tell whether a leftover is nobody's, and hold it.
+
+    Who builds an image again removes what is there of it first, and takes a lease of this name.
+    """
+    if lease.purpose != "image":
+        yield True
+        return
+    lock = try_lock(places.image_lock(lease.name.rpartition("-")[2]))
+    if lock is None:
+        yield False
+        return
+    try:
+        yield leases.find(places.leases, lease.name) == lease
+    finally:
+        lock.release()
+
+
+def destroy_with_clones(vbox: VirtualBox, machine: Machine) -> None:
+    """Destroy a machine, and before it those that stand on it, the last ones first."""
+    for name in machine.linked_clones():
+        clone = vbox.machines.find(name)
+        if clone is not None:
+            destroy_with_clones(vbox, clone)
+    machine.destroy()
 
 
 def _is_whole_image(places: Places, machine: Machine) -> bool:

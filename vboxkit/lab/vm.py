@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
-from vboxkit.errors import AlreadyExistsError, NotFoundError
+from vboxkit.core.waiting import Deadline
+from vboxkit.errors import InvalidStateError, NotFoundError
 from vboxkit.guest.console import SerialLog
+from vboxkit.host import budget
 from vboxkit.lab import leases
+from vboxkit.lab import refresh as refreshing
+from vboxkit.lab import rewind as rewinding
+from vboxkit.lab.checkpoint import Checkpoint
 from vboxkit.lab.evidence import evidence_of, save_evidence
+from vboxkit.lab.forking import leased_fork
 from vboxkit.lab.images import Image, address
-from vboxkit.lab.places import TAG_IMAGE, TAG_LEASE
-from vboxkit.machines.clones import require_free_name
-from vboxkit.machines.fork import Fork, fork
+from vboxkit.lab.many import fork_together
+from vboxkit.lab.places import TAG_HOST_KEY
+from vboxkit.machines.fork import Fork
+from vboxkit.machines.progress import progress_hook
+from vboxkit.machines.states import MachineState
 
 if TYPE_CHECKING:
     from vboxkit.com.api import Api
@@ -22,7 +31,8 @@ if TYPE_CHECKING:
     from vboxkit.guest.credentials import Credentials
     from vboxkit.guest.ssh import SSH
     from vboxkit.lab.places import Places
-    from vboxkit.machines.machine import Machine
+    from vboxkit.lab.refresh import Refresh
+    from vboxkit.machines.progress import ProgressHook
     from vboxkit.machines.snapshots import Snapshot
     from vboxkit.settings import Settings, StartMode
 
@@ -49,7 +59,8 @@ class VM(Fork):
     @property
     def credentials(self) -> Credentials:
         """The way in."""
-        return self.image.credentials
+        own = self.get_extra_data(TAG_HOST_KEY)
+        return replace(self.image.credentials, host_key=own) if own else self.image.credentials
 
     @property
     def ssh(self) -> SSH:
@@ -85,9 +96,44 @@ class VM(Fork):
         return SerialLog(self.serial.file or self.folder / "serial.log")
 
     def start(self, *, mode: StartMode | None = None, timeout: Timeout | None = None) -> None:
-        """Start the machine, see `Machine.start`; an old connection is dropped."""
+        """
+        Start the machine, see `Machine.start`; an old connection is dropped.
+
+        If it goes on from a saved state, the guest's clock is set with the first command.
+        """
         self._hang_up()
+        resumed = self.state in {MachineState.SAVED, MachineState.ABORTED_SAVED}
         super().start(mode=mode, timeout=timeout)
+        if resumed:
+            self.ssh.before_next = refreshing.clock_line
+
+    def resume(self) -> None:
+        """Let a paused guest go on; its clock is set with the first command."""
+        super().resume()
+        self.ssh.before_next = refreshing.clock_line
+
+    def refresh(self, *names: Refresh) -> None:
+        """
+        Make what the guest shares with the moment of its snapshot its own.
+
+        Args:
+            *names: ``clock``; ``entropy`` (the kernel's random state, which forks of one image
+                otherwise share); ``hostname`` (this machine's name); ``machine-id``;
+                ``ssh-host-key`` (the new key is pinned).
+
+        Raises:
+            SettingsError: There is no such thing to refresh.
+            CommandFailedError: The guest could not do it.
+
+        Example:
+            ``vm.refresh("entropy", "hostname", "ssh-host-key")``
+        """
+        key = refreshing.refresh(self.ssh, names, hostname=self.name)
+        if key is not None:
+            self.set_extra_data(TAG_HOST_KEY, key)
+            self._hang_up()
+            self._ssh = None
+            self.wait_ready()  # the server is starting anew, OpenSSH for seconds
 
     def wait_ready(self, *, timeout: Timeout | None = None) -> VM:
         """
@@ -110,6 +156,28 @@ class VM(Fork):
         """Write screenshot, serial log and VBox.log into a folder; return the files."""
         return save_evidence(self, self.console, Path(folder))
 
+    @overload
+    def fork(
+        self,
+        name: str | None = ...,
+        *,
+        snapshot: Snapshot | str | None = ...,
+        start: bool = ...,
+        timeout: Timeout | None = ...,
+        on_update: ProgressHook | None = ...,
+        n: None = ...,
+    ) -> VM: ...
+    @overload
+    def fork(
+        self,
+        name: str | None = ...,
+        *,
+        snapshot: Snapshot | str | None = ...,
+        start: bool = ...,
+        timeout: Timeout | None = ...,
+        on_update: ProgressHook | None = ...,
+        n: int,
+    ) -> list[VM]: ...
     def fork(
         self,
         name: str | None = None,
@@ -117,24 +185,122 @@ class VM(Fork):
         snapshot: Snapshot | str | None = None,
         start: bool = True,
         timeout: Timeout | None = None,
-    ) -> VM:
+        on_update: ProgressHook | None = None,
+        n: int | None = None,
+    ) -> VM | list[VM]:
         """
         Make a running copy of this machine as it stands now, see `Machine.fork`.
 
         It is a `VM` as well, with SSH of its own, and is cleaned up like every other one.
+
+        Args:
+            name: Its name; derived from this machine's if left out. Of several, the beginning.
+            snapshot: An online snapshot, or a checkpoint's; one is taken now if left out.
+            start: Whether to start it; otherwise it is left Saved.
+            timeout: Seconds for the whole; `Settings.progress_timeout` if left out.
+            on_update: Called with each progress; see `progress_hook`.
+            n: Make so many, from one snapshot, and return them in a list: all or none. As many
+                start at once as CPUs and RAM allow; why others wait is told to those who listen
+                to steps.
         """
+        if n is not None:
+            return fork_together(
+                self,
+                n,
+                name or f"{self._name}-fork-{secrets.token_hex(3)}",
+                snapshot=self.snapshots.own(snapshot),
+                start=start,
+                timeout=timeout if timeout is not None else self.settings.progress_timeout,
+                locks=self._places.locks,
+            )
         mine = leases.find(self._places.leases, self._name)
-        forked = leased_fork(
-            self,
-            name or f"{self._name}-fork-{secrets.token_hex(3)}",
-            image=self.image,
-            places=self._places,
-            snapshot=self.snapshots.own(snapshot),
-            start=start,
-            timeout=timeout if timeout is not None else self.settings.progress_timeout,
-            test=mine.test if mine else "",
-        )
+        with progress_hook(on_update):
+            forked = leased_fork(
+                self,
+                name or f"{self._name}-fork-{secrets.token_hex(3)}",
+                image=self.image,
+                places=self._places,
+                snapshot=self.snapshots.own(snapshot),
+                start=start,
+                timeout=timeout if timeout is not None else self.settings.progress_timeout,
+                test=mine.test if mine else "",
+                session=mine.session if mine else "",
+                kind=partial(VM, image=self.image, places=self._places),
+            )
         self._forks.append(forked)
+        return forked
+
+    def start_in_turn(self, timeout: Timeout) -> None:
+        """Start when CPU and RAM of this host allow; destroys the machine if that fails."""
+        deadline = Deadline(timeout)
+        done = False
+        try:
+            with budget.may_start(self.memory_mb, what=self._subject(), timeout=deadline):
+                self.start(timeout=deadline)
+            done = True
+        finally:
+            if not done:
+                self.destroy()
+
+    def checkpoint(self, name: str, *, timeout: Timeout | None = None) -> Checkpoint:
+        """
+        Keep the state in which the running machine is now, to fork it later.
+
+        The machine goes on running.
+
+        Args:
+            name: The checkpoint's name.
+            timeout: Seconds; `Settings.progress_timeout` if left out.
+
+        Raises:
+            InvalidStateError: The machine does not run: there is no guest to keep.
+
+        Example:
+            ``with vm.checkpoint("after-install").fork() as other: other.ssh.run("reboot")``
+        """
+        if self.state not in {MachineState.RUNNING, MachineState.PAUSED}:
+            raise InvalidStateError(
+                f"{self._subject()} is {self.state}: there is no running guest to keep",
+                state=str(self.state),
+                needed=["Running", "Paused"],
+                operation="make a checkpoint",
+                hint="start() it first; snapshots.take() keeps a machine at rest",
+            )
+        return Checkpoint(self, self.snapshots.take(name, timeout=timeout))
+
+    def rewind(self, *, timeout: Timeout | None = None) -> VM:
+        """
+        Put the machine back to the state of its image, with its own name, ports and MAC address.
+
+        What was done in it is lost. Waits until SSH is ready.
+
+        Args:
+            timeout: Seconds; `Settings.boot_timeout` if left out.
+
+        Raises:
+            InvalidStateError: Checkpoints or forks of it stand on its disks; nothing was done.
+        """
+        deadline = Deadline(timeout if timeout is not None else self.settings.boot_timeout)
+        self._hang_up()
+        rewinding.rewind(self, self.image)
+        self.start_in_turn(deadline)
+        return self.wait_ready(timeout=deadline)
+
+    def branch(self, name: str | None = None, *, timeout: Timeout | None = None) -> VM:
+        """
+        Fork this machine as it stands, to explore and throw away; waits until SSH is ready.
+
+        Example:
+            ``with vm.branch() as other: other.ssh.run("rm -rf /srv")``
+        """
+        forked = self.fork(name, timeout=timeout)
+        done = False
+        try:
+            forked.wait_ready(timeout=timeout)
+            done = True
+        finally:
+            if not done:
+                forked.destroy()
         return forked
 
     def keep(self) -> None:
@@ -156,66 +322,3 @@ class VM(Fork):
     def _hang_up(self) -> None:
         if self._ssh is not None:
             self._ssh.close()
-
-
-def leased_fork(
-    machine: Machine,
-    name: str,
-    *,
-    image: Image,
-    places: Places,
-    snapshot: Snapshot | None,
-    start: bool,
-    timeout: Timeout,
-    test: str = "",
-) -> VM:
-    """
-    Fork a machine under a lease, which is there before anything of the fork is.
-
-    Args:
-        machine: An image's machine, or a fork of it.
-        name: The fork's name.
-        image: The image.
-        places: The lab's folders.
-        snapshot: An online snapshot; one is taken now if `None`.
-        start: Whether to start it.
-        timeout: For the whole.
-        test: What it is for.
-
-    Raises:
-        AlreadyExistsError: A machine has this name, or another process is just making one.
-    """
-    require_free_name(machine._api, name)  # noqa: SLF001 - before anything is written
-    known = leases.find(places.leases, name)
-    if known is not None:
-        raise AlreadyExistsError(
-            f"process {known.pid} is making a machine {name!r}, or left one half made",
-            kind="machine",
-            wanted=name,
-            hint="choose another name, or: vboxkit gc",
-        )
-    lease = leases.take(places.leases, name, test=test)
-    done = False
-    try:
-        forked = fork(
-            machine,
-            name,
-            snapshot=snapshot,
-            start=start,
-            timeout=timeout,
-            kind=partial(VM, image=image, places=places),
-            extra_data={TAG_LEASE: lease.encoded(), TAG_IMAGE: image.digest},
-        )
-        done = True
-    finally:
-        if not done:
-            # What fork() could not take back itself keeps its lease, for the reaper.
-            left = [str(com.name) for com in _machines(machine) if com.accessible]
-            if name not in left and not (places.machines / name).exists():
-                leases.release(places.leases, name)
-    return forked
-
-
-def _machines(machine: Machine) -> list[Any]:
-    api = machine._api  # noqa: SLF001 - the lab has no other way to it from here
-    return api.array(api.virtualbox, "machines")

@@ -85,6 +85,12 @@ def vm_image(vm_lab: Lab) -> Image:
         @pytest.fixture(scope="session")
         def vm_image(vm_lab):
             return vm_lab.image("debian.ova", credentials=Credentials(user="root", password="x"))
+
+    or for one with more in it, each step of which is done once, and again when it changes::
+
+        @pytest.fixture(scope="session")
+        def vm_image(vm_lab):
+            return vm_lab.image("tiny", steps=[Put("site", "/srv/www"), "httpd -h /srv/www"])
     """
     say_once_that_it_is_emulated()
     return vm_lab.image()

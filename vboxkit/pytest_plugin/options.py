@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["add_options", "check_image", "check_options", "required", "settings_arguments"]
 
 _APPLIANCES = (".ova", ".ovf")
-_NAMES = ("tiny",)
+_NAMES = ("tiny", "debian")
 
 
 class _Choice(NamedTuple):
@@ -43,8 +43,9 @@ def add_options(parser: pytest.Parser) -> None:
             "image",
             "NAME_OR_OVA",
             (
-                "what machines are forks of: 'tiny', the built-in guest (default), or the path of"
-                " an .ova or .ovf file"
+                "what machines are forks of: 'tiny', the built-in guest (default), 'debian', a"
+                " stock Debian that is made when it is first wanted, or the path of an .ova or"
+                " .ovf file"
             ),
         ),
         (

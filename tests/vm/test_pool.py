@@ -1,0 +1,144 @@
+"""Pools of machines that wait."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from vboxkit.core import processes
+from vboxkit.core.waiting import wait_until
+from vboxkit.errors import ApiError, InvalidStateError, WaitTimeoutError
+from vboxkit.lab import leases
+from vboxkit.lab.pool import Pool
+
+if TYPE_CHECKING:
+    from vboxkit import Image, Lab
+
+pytestmark = pytest.mark.vm
+
+
+def test_members_wait_paused_and_are_replaced(vm_lab: Lab, vm_image: Image) -> None:
+    """One that is taken runs, has a right clock, and another takes its place."""
+    with vm_lab.pool(vm_image, size=1) as pool:
+        (waiting,) = pool.wait_full()._ready
+        assert waiting.state == "Paused"
+        assert waiting.ssh.connected
+        vm = pool.take()
+        assert vm == waiting
+        assert vm.state == "Running"
+        guest = int(vm.ssh.succeed("date +%s"))
+        assert abs(guest - time.time()) <= 2
+        pool.wait_full()
+        assert len(pool) == 1
+        assert pool._ready[0] != vm
+        pool.give_back(vm)
+        assert not vm.registered
+        last = pool._ready[0]
+    assert not last.registered
+    assert not list(vm_lab.places.pool.glob("*"))
+
+
+def test_a_member_that_died_is_not_given_out(vm_lab: Lab, vm_image: Image) -> None:
+    """Its process killed while it waited: the next one is taken, and nothing of it is left."""
+    with vm_lab.pool(vm_image, size=1, paused=False) as pool:
+        (broken,) = pool.wait_full()._ready
+        pid = broken.session_pid
+        assert pid is not None
+        processes.kill(processes.ProcessId.of(pid))
+        vm = pool.take(timeout=60)
+        assert vm != broken
+        assert vm.ssh.succeed("echo well") == "well\n"
+        wait_until(lambda: None if broken.registered else True, what="it to go", timeout=30)
+        vm.destroy()
+
+
+def test_another_process_adopts_what_waits(vm_lab: Lab, vm_image: Image) -> None:
+    """A process without members takes one of this process's; this one does not give it out."""
+    code = """
+import sys, warnings
+warnings.simplefilter("ignore")
+from pathlib import Path
+from vboxkit import Lab
+from vboxkit.lab.pool import Pool
+from vboxkit.settings import Settings
+lab = Lab(Settings.load(home=Path(sys.argv[1])))
+Pool._keep_full = lambda self: None  # makes none of its own
+pool = lab.pool("tiny", size=1)
+vm = pool.take(timeout=60)
+print(vm.name, vm.ssh.succeed("echo hello").strip(), flush=True)
+vm.destroy()
+"""
+    with vm_lab.pool(vm_image, size=1) as pool:
+        (waiting,) = pool.wait_full()._ready
+        result = subprocess.run(
+            [sys.executable, "-c", code, str(vm_lab.places.home)],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        assert result.stdout.split() == [waiting.name, "hello"]
+        assert not waiting.registered
+        vm = pool.take(timeout=60)
+        assert vm != waiting
+        vm.destroy()
+
+
+def test_a_pool_shrinks_when_nobody_takes(vm_lab: Lab, vm_image: Image) -> None:
+    """After the idle time members go, one at a time, until one is left."""
+    with vm_lab.pool(vm_image, size=2, idle=1.0) as pool:
+        pool.wait_full()
+        wait_until(lambda: len(pool) == 1 or None, what="it to shrink", timeout=30, poll=0.1)
+        pool.take().destroy()
+        pool.wait_full()
+
+
+def test_bounds(vm_lab: Lab, vm_image: Image) -> None:
+    """No more than `most` in the home, and none while RAM is short; the error says so."""
+    with vm_lab.pool(vm_image, size=2, most=1) as pool:
+        wait_until(lambda: len(pool) == 1 or None, what="the one", timeout=60, poll=0.05)
+        with pytest.raises(WaitTimeoutError, match="1 of 2 ready"):
+            pool.wait_full(timeout=2)
+    with vm_lab.pool(vm_image, size=1, memory_mb=10**9) as pool:
+        with pytest.raises(WaitTimeoutError, match="MiB of free RAM") as caught:
+            pool.take(timeout=0.5)
+        assert caught.value.hint
+    with pytest.raises(InvalidStateError, match="closed"):
+        pool.take()
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, True])
+def test_a_size_that_makes_no_sense(vm_lab: Lab, vm_image: Image, size: int) -> None:
+    """It is refused before anything is made."""
+    with pytest.raises(ApiError, match="makes no sense"):
+        Pool(vm_lab, vm_image, size=size)
+
+
+def test_the_pool_of_a_dead_process_is_reclaimed(vm_lab: Lab, vm_image: Image) -> None:
+    """A process killed with members waiting leaves leases, by which the reaper finds them."""
+    code = """
+import os, signal, sys, warnings
+warnings.simplefilter("ignore")
+from pathlib import Path
+from vboxkit import Lab
+from vboxkit.settings import Settings
+pool = Lab(Settings.load(home=Path(sys.argv[1]))).pool("tiny", size=1).wait_full()
+print(pool._ready[0].name, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(vm_lab.places.home)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    name = result.stdout.strip()
+    assert name, result.stderr
+    assert vm_image in vm_lab.images()
+    vm_lab.gc()  # or the watcher was faster
+    assert name not in vm_lab.vbox.machines
+    assert leases.find(vm_lab.places.leases, name) is None
+    assert not (vm_lab.places.pool / f"{name}.json").exists()

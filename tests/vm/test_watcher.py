@@ -1,0 +1,148 @@
+"""The watcher removes what a killed session left, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from vboxkit.core import processes
+from vboxkit.core.waiting import wait_until
+from vboxkit.lab import leases
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from vboxkit import Image, Lab
+
+pytestmark = pytest.mark.vm
+
+_FORK = """
+import sys, warnings
+warnings.simplefilter("ignore")
+from pathlib import Path
+from vboxkit import Lab
+from vboxkit.settings import Settings
+lab = Lab(Settings.load(home=Path(sys.argv[1])), session="watched")
+vm = lab.fork("tiny", name=sys.argv[2], test="a test")
+if len(sys.argv) > 3:
+    vm.keep()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def session(lab_home: Path) -> Iterator[list[subprocess.Popen[str]]]:
+    """Sessions of other processes, ended when the test is over."""
+    assert lab_home.exists()
+    started: list[subprocess.Popen[str]] = []
+    yield started
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def lab_home(vm_lab: Lab, vm_image: Image) -> Path:
+    """Return the home of the tests' machines, with the image built."""
+    assert vm_image in vm_lab.images()
+    return vm_lab.places.home
+
+
+def start(
+    sessions: list[subprocess.Popen[str]], home: Path, name: str, *more: str
+) -> subprocess.Popen[str]:
+    """Let another process fork the image, and return it when the fork is ready."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _FORK, str(home), name, *more],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    sessions.append(process)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def watchers(home: Path) -> list[processes.ProcessId]:
+    """Return the watchers of a home."""
+    found = processes.find(argument="vboxkit.lab.watcher", environment={})
+    return [process for process, arguments in found if str(home) in arguments]
+
+
+def test_a_killed_session_is_cleaned_up_within_30_s(
+    vm_lab: Lab, lab_home: Path, session: list[subprocess.Popen[str]]
+) -> None:
+    """Nobody runs anything after the kill, and the machine, its files and its process go."""
+    name = f"watched-{os.getpid()}"
+    other = start(session, lab_home, name)
+    machine = vm_lab.vbox.machines[name]
+    vm_process = machine.session_pid
+    assert vm_process is not None
+    assert len(watchers(lab_home)) == 1
+    lease = leases.find(vm_lab.places.leases, name)
+    assert lease is not None
+    assert (lease.pid, lease.session, lease.test) == (other.pid, "watched", "a test")
+    other.send_signal(signal.SIGKILL)
+    other.wait()
+    wait_until(
+        lambda: None if name in vm_lab.vbox.machines else True,
+        what="the watcher to remove the machine",
+        timeout=30,
+        poll=0.2,
+    )
+    assert processes.wait_gone(vm_process, timeout=5)
+    wait_until(
+        lambda: None if leases.find(vm_lab.places.leases, name) else True,
+        what="the lease to go",
+        timeout=10,
+        poll=0.05,
+    )
+    assert not (vm_lab.places.machines / name).exists()
+
+
+def test_what_is_kept_or_in_use_stays(
+    vm_lab: Lab, lab_home: Path, session: list[subprocess.Popen[str]]
+) -> None:
+    """A kept machine outlives its session, and one of a living session is not touched."""
+    kept, used = f"kept-{os.getpid()}", f"used-{os.getpid()}"
+    first = start(session, lab_home, kept, "keep")
+    start(session, lab_home, used)
+    doomed = start(session, lab_home, f"doomed-{os.getpid()}")
+    first.kill()
+    doomed.kill()
+    try:
+        wait_until(
+            lambda: None if f"doomed-{os.getpid()}" in vm_lab.vbox.machines else True,
+            what="the watcher to come round",
+            timeout=30,
+            poll=0.2,
+        )
+        assert vm_lab.vbox.machines[kept].running
+        assert vm_lab.vbox.machines[used].running
+    finally:
+        vm_lab.vm(kept).destroy()
+    assert kept not in vm_lab.vbox.machines
+
+
+def test_an_expired_machine_goes_although_its_owner_lives(
+    vm_lab: Lab, vm_image: Image, lab_home: Path
+) -> None:
+    """A machine with a time to live is removed when that is over."""
+    vm = vm_lab.fork(vm_image, ttl=1.0)
+    assert watchers(lab_home)
+    wait_until(
+        lambda: None if vm.registered else True,
+        what="the watcher to remove the machine",
+        timeout=30,
+        poll=0.2,
+    )
+    vm.destroy()  # by now a no-op
+    assert leases.find(vm_lab.places.leases, vm.name) is None

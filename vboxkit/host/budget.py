@@ -1,0 +1,93 @@
+"""
+How many machines may start at once: as many as this host has CPUs and RAM for.
+
+The places are files, shared by all vboxkit processes of a user whatever home they use, and given
+back by the kernel when their holder dies.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from vboxkit.core import processes
+from vboxkit.core.locks import try_lock
+from vboxkit.core.steps import step
+from vboxkit.core.waiting import Deadline, wait_until
+from vboxkit.settings import cache_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vboxkit.core.locks import HeldLock
+    from vboxkit.core.waiting import Timeout
+
+__all__ = ["may_start", "places"]
+
+#: MiB that a VM process takes besides its guest's RAM (measured: 40 to 60), and that stay free.
+_OVERHEAD_MB = 64
+_RESERVE_MB = 256
+#: Seconds between two looks at RAM and places; there is no event for either.
+_LOOK = 0.05
+
+
+def places() -> int:
+    """Return how many machines start at once: one more than CPUs, for each start also waits."""
+    return (os.cpu_count() or 1) + 1
+
+
+@contextmanager
+def may_start(memory_mb: int, *, what: str, timeout: Timeout) -> Iterator[None]:
+    """
+    Wait until one more machine may start, and hold its place while the block runs.
+
+    Why it waits is told to those who listen to steps.
+
+    Args:
+        memory_mb: The guest's RAM in MiB.
+        what: The machine, for messages.
+        timeout: Seconds, `timedelta` or `Deadline`.
+
+    Raises:
+        WaitTimeoutError: Neither CPU nor RAM came free; `last_seen` says which was short.
+    """
+    lock = _take(memory_mb)
+    if isinstance(lock, str):
+        reason = lock
+        with step(f"{what}: wait for its turn") as this:
+
+            def probe() -> HeldLock | None:
+                nonlocal reason
+                taken = _take(memory_mb)
+                if isinstance(taken, str):
+                    reason = taken
+                    this.update(note=reason)
+                    return None
+                return taken
+
+            lock = wait_until(
+                probe,
+                what=f"{what} to have CPU and RAM to start",
+                timeout=Deadline(timeout),
+                poll=_LOOK,
+                last_seen=lambda: reason,
+                hint="destroy machines that are not needed, or give machines less memory",
+            )
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _take(memory_mb: int) -> HeldLock | str:
+    """Take a place, or say why there is none."""
+    free = processes.available_memory_mb()
+    needed = memory_mb + _OVERHEAD_MB + _RESERVE_MB
+    if free < needed:
+        return f"RAM: {free} MiB are free, {needed} are needed"
+    for number in range(places()):
+        lock = try_lock(cache_dir() / "starts" / f"{number}.lock")
+        if lock is not None:
+            return lock
+    return f"CPU: {places()} machines are starting already"
