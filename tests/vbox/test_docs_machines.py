@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,9 +13,6 @@ from tests.doc_blocks import blocks
 from vboxkit import settings
 from vboxkit.com.xpcom import isolation
 from vboxkit.core import processes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.vbox
 
@@ -26,27 +22,29 @@ BLOCKS = [block for block in blocks(PAGE) if not block.runs]
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[str, list[str]]]]:
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, list[str]]]:
     """Run them all in one process with a home of its own, as a user would: its names are free."""
     home = tmp_path_factory.mktemp("docs")
     mine = isolation(home)
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.doc_blocks", str(PAGE), str(home)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        timeout=250,
-        env={**settings.environment(), **mine},
-    )
-    for server, _ in processes.find(argument="--auto-shutdown", environment=mine):
-        processes.kill(server)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.doc_blocks", str(PAGE), str(home)],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            timeout=250,
+            env={**settings.environment(), **mine},
+        )
+    finally:
+        for server, _ in processes.find(argument="--auto-shutdown", environment=mine):
+            processes.kill(server)
     assert done.returncode == 0, done.stdout + done.stderr
     found = {}
     for line in done.stdout.splitlines():
         name, failed, left = json.loads(line)
         found[name] = (failed, left)
-    yield found
+    return found
 
 
 @pytest.mark.parametrize("name", [block.name for block in BLOCKS])
