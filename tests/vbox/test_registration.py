@@ -117,3 +117,47 @@ def test_a_folder_instead_of_a_file(vbox: VirtualBox, tmp_path: Path) -> None:
     """The error says that it is a directory."""
     with pytest.raises(StorageError, match="directory"):
         vbox.machines.register(tmp_path)
+
+
+def test_move(vbox: VirtualBox, machine: Machine, tmp_path: Path) -> None:
+    """The folder goes along with its disks and snapshots, into one that is made for it."""
+    machine.snapshots.take("before")
+    old, name = machine.folder, machine.name
+    percents: list[int] = []
+    place = machine.move(
+        tmp_path / "a b" / f"{name}-place", on_update=lambda it: percents.append(it.percent)
+    )
+    assert place == machine.folder == tmp_path / "a b" / f"{name}-place" / name
+    assert not old.exists()
+    assert machine.disks
+    assert all(disk.location.is_relative_to(place) for disk in machine.disks)
+    assert machine.snapshot_folder.is_relative_to(place)
+    assert percents[-1] == 100
+    assert vbox.machines[name].snapshots["before"]
+
+
+def test_move_onto_something(machine: Machine, tmp_path: Path) -> None:
+    """What is there stays, and the machine too."""
+    (tmp_path / machine.folder.name).mkdir()
+    before = machine.folder
+    with pytest.raises(AlreadyExistsError, match="PoweredOff") as caught:
+        machine.move(tmp_path)
+    assert caught.value.hint
+    assert machine.folder == before
+
+
+def test_move_to_where_no_folder_can_be(machine: Machine, tmp_path: Path) -> None:
+    """A folder below a file: the error names it, and nothing is made."""
+    (tmp_path / "file").write_text("")
+    before = machine.folder
+    with pytest.raises(StorageError, match="cannot make"):
+        machine.move(tmp_path / "file" / "deeper")
+    assert machine.folder == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def test_move_inside_an_edit(machine: Machine, tmp_path: Path) -> None:
+    """It would save what the edit may still undo: refused."""
+    with pytest.raises(InvalidStateError, match="inside"), machine.edit():
+        machine.move(tmp_path / "x")
+    assert not (tmp_path / "x").exists()

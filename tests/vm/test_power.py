@@ -250,3 +250,22 @@ def test_wait_for_state_fails_early_in_a_hopeless_state(vm: VM) -> None:
     with pytest.raises(InvalidStateError) as caught:
         vm.wait_for_state(MachineState.SAVED, timeout=60)
     assert caught.value.state == "Aborted"
+
+
+def test_reset_boots_the_guest_anew(vm: VM) -> None:
+    """The machine goes on running, and the guest starts again with what was on its disk."""
+    boot = vm.ssh.succeed("cat /proc/sys/kernel/random/boot_id")
+    pid = vm.session_pid
+    since = vm.state_since
+    vm.ssh.succeed("echo kept > /root/kept; sync")
+    vm.reset()
+    vm.ssh.close()
+    vm.wait_ready(timeout=60)
+    assert vm.ssh.succeed("cat /proc/sys/kernel/random/boot_id") != boot
+    assert vm.ssh.succeed("cat /root/kept") == "kept\n"
+    assert vm.session_pid == pid
+    assert vm.state_since == since
+    vm.power_off()
+    assert vm.state_since > since
+    with pytest.raises(InvalidStateError, match="PoweredOff"):
+        vm.reset()

@@ -18,9 +18,8 @@ from vboxkit.core.waiting import Deadline, wait_until
 from vboxkit.settings import cache_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from vboxkit.core.locks import HeldLock
     from vboxkit.core.waiting import Timeout
 
 __all__ = ["may_start", "places"]
@@ -52,12 +51,12 @@ def may_start(memory_mb: int, *, what: str, timeout: Timeout) -> Iterator[None]:
     Raises:
         WaitTimeoutError: Neither CPU nor RAM came free; `last_seen` says which was short.
     """
-    lock = _take(memory_mb)
-    if isinstance(lock, str):
-        reason = lock
+    give_back = _take(memory_mb)
+    if isinstance(give_back, str):
+        reason = give_back
         with step(f"{what}: wait for its turn") as this:
 
-            def probe() -> HeldLock | None:
+            def probe() -> Callable[[], object] | None:
                 nonlocal reason
                 taken = _take(memory_mb)
                 if isinstance(taken, str):
@@ -66,7 +65,7 @@ def may_start(memory_mb: int, *, what: str, timeout: Timeout) -> Iterator[None]:
                     return None
                 return taken
 
-            lock = wait_until(
+            give_back = wait_until(
                 probe,
                 what=f"{what} to have CPU and RAM to start",
                 timeout=Deadline(timeout),
@@ -77,17 +76,22 @@ def may_start(memory_mb: int, *, what: str, timeout: Timeout) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
+        give_back()
 
 
-def _take(memory_mb: int) -> HeldLock | str:
-    """Take a place, or say why there is none."""
+def _take(memory_mb: int) -> Callable[[], object] | str:
+    """Take a place and return what gives it back, or say why there is none."""
     free = processes.available_memory_mb()
     needed = memory_mb + _OVERHEAD_MB + _RESERVE_MB
     if free < needed:
         return f"RAM: {free} MiB are free, {needed} are needed"
     for number in range(places()):
-        lock = try_lock(cache_dir() / "starts" / f"{number}.lock")
+        try:
+            lock = try_lock(cache_dir() / "starts" / f"{number}.lock")
+        except OSError:
+            # A folder that cannot be written to (read-only, full, root's): nobody can take turns
+            # in it, and that is no reason to start nothing.
+            return lambda: None
         if lock is not None:
-            return lock
+            return lock.release
     return f"CPU: {places()} machines are starting already"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vboxkit.errors import ApiError, InvalidStateError
+
 if TYPE_CHECKING:
     from vboxkit.core.waiting import Timeout
     from vboxkit.lab.vm import VM
@@ -50,6 +52,18 @@ class Checkpoint:
         Forget this state.
 
         Raises:
-            InvalidStateError: Forks of it exist.
+            InvalidStateError: Forks of it, or of a later checkpoint, exist.
         """
-        self.snapshot.delete()
+        try:
+            self.snapshot.delete()
+        except ApiError as error:
+            # Its disk is merged into the next one's, which VirtualBox cannot do under a fork.
+            forks = self.vm.linked_clones()
+            if error.symbol != "VBOX_E_INVALID_OBJECT_STATE" or not forks:
+                raise
+            raise InvalidStateError(
+                f"{self!r} cannot be deleted: forks stand on a later state: {', '.join(forks)}",
+                state=str(self.vm.state),
+                operation="delete the checkpoint",
+                hint="destroy those machines first",
+            ) from error

@@ -69,9 +69,9 @@ def leased_fork(
             hint="choose another name, or: vboxkit gc",
         )
     lease = leases.take(places.leases, name, test=test, session=session, ttl=ttl)
-    watcher.ensure(places)
     done = False
     try:
+        watcher.ensure(places)
         forked = fork(
             machine,
             name,

@@ -8,10 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, overload
 
 from vboxkit.core.locks import lock_file
+from vboxkit.core.processes import ProcessId
 from vboxkit.core.steps import step
 from vboxkit.core.waiting import Deadline
 from vboxkit.errors import CleanupError, NotFoundError, VBoxKitError
-from vboxkit.lab import images, reaper
+from vboxkit.lab import images, leases, reaper
 from vboxkit.lab import refresh as refreshing
 from vboxkit.lab.forking import leased_fork
 from vboxkit.lab.many import fork_many
@@ -59,7 +60,7 @@ class Lab(Shelf):
         self.vbox: VirtualBox = connect(self.settings.home, settings=self.settings)
         self.places = Places(self.settings.home)
         self.session = session
-        self._forks: list[VM] = []
+        self._forks: dict[str, VM] = {}
         self._pools: list[Pool] = []
 
     def __enter__(self) -> Self:
@@ -155,8 +156,7 @@ class Lab(Shelf):
                 finally:
                     if not done:
                         vm.destroy()
-            self._forks.append(vm)
-            return vm
+            return self._remember(vm)
 
         if n is None:
             return make(label)
@@ -245,6 +245,15 @@ class Lab(Shelf):
                 found.append(self._attach(machine.com, image.of_lab(self)))
         return found
 
+    def _remember(self, vm: VM) -> VM:
+        """Count a machine to those that `destroy_all` destroys; return it."""
+        # One by one: other threads do the same.
+        for key, known in list(self._forks.items()):
+            if known._destroyed:  # noqa: SLF001 - VBoxSVC keeps what we hold on to
+                self._forks.pop(key, None)
+        self._forks[vm.id] = vm
+        return vm
+
     def _attach(self, com: object, image: Image) -> VM:
         vm = VM(self.vbox._api, com, self.settings, image=image, places=self.places)  # noqa: SLF001 - it is a machine already
         vm.forwards = {rule.guest_port: rule for rule in vm.network.forwards()}
@@ -264,7 +273,10 @@ class Lab(Shelf):
             except VBoxKitError as error:
                 left.append(f"pool: {error}")
         while self._forks:
-            vm = self._forks.pop()
+            _, vm = self._forks.popitem()
+            lease = leases.find(self.places.leases, vm._name)  # noqa: SLF001 - it may be gone
+            if lease is not None and lease.owner_alive and lease.pid != ProcessId.current().pid:
+                continue  # it waited in a pool, and another process has adopted it
             try:
                 vm.destroy()
             except VBoxKitError as error:
@@ -274,7 +286,7 @@ class Lab(Shelf):
 
     def forget(self, vm: VM) -> None:
         """Leave a fork to the caller: `destroy_all` does not touch it any more."""
-        self._forks = [mine for mine in self._forks if mine != vm]
+        self._forks.pop(vm.id, None)
 
     def gc(self, *, kept: bool = False, dry_run: bool = False) -> list[str]:
         """

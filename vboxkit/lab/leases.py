@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -35,7 +36,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    pid: int
+    pid: Annotated[int, msgspec.Meta(ge=0, le=0x7FFF_FFFF)]
     started: float
     created: float
     purpose: str = "fork"
@@ -128,14 +129,16 @@ def find(folder: Path, name: str) -> Lease | None:
     Return the lease of a machine, or `None`.
 
     One that cannot be read (an empty file after a power cut) is nobody's: its machine counts as
-    abandoned.
+    abandoned. One that may not be read (another user's) is not there for us.
     """
+    nobodys = Lease(name=name, pid=0, started=0.0, created=0.0)
     try:
-        return msgspec.json.decode(_file(folder, name).read_bytes(), type=Lease)
-    except FileNotFoundError:
+        lease = msgspec.json.decode(_file(folder, name).read_bytes(), type=Lease)
+    except OSError:
         return None
     except msgspec.DecodeError:
-        return Lease(name=name, pid=0, started=0.0, created=0.0)
+        return nobodys
+    return lease if lease.name == name else nobodys
 
 
 def all_leases(folder: Path) -> list[Lease]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from vboxkit.core.locks import lock_file
 from vboxkit.core.steps import step
 from vboxkit.core.waiting import Deadline
-from vboxkit.errors import ApiError
+from vboxkit.errors import ApiError, VBoxKitError
 from vboxkit.host import budget
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def fork_many(make: Callable[[int], VM], count: int, *, what: str) -> list[VM]:
                 done = [task for task in tasks if task.done() and not task.cancelled()]
                 for task in done:
                     if task.exception() is None:
-                        task.result().destroy()
+                        with suppress(VBoxKitError):  # its lease stays, for the reaper
+                            task.result().destroy()
                 raise
 
 

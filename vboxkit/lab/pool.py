@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,12 +18,19 @@ import msgspec
 from vboxkit.core import processes
 from vboxkit.core.locks import lock_file
 from vboxkit.core.waiting import Deadline
-from vboxkit.errors import ApiError, InvalidStateError, VBoxKitError, WaitTimeoutError
+from vboxkit.errors import (
+    ApiError,
+    CleanupError,
+    InvalidStateError,
+    VBoxKitError,
+    WaitTimeoutError,
+)
 from vboxkit.lab import leases
 from vboxkit.machines.states import MachineState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from typing_extensions import Self
 
@@ -101,7 +108,7 @@ class Pool:
         self._closed = False
         self._used = time.monotonic()
         self._target = size
-        self._error: VBoxKitError | None = None
+        self._error: Exception | None = None
         self._making = 0
         self._thread = threading.Thread(target=self._keep_full, name="vboxkit pool", daemon=True)
         self._thread.start()
@@ -137,14 +144,14 @@ class Pool:
         """
         deadline = Deadline(timeout if timeout is not None else self._lab.settings.boot_timeout)
         while True:
+            if self._closed:
+                raise InvalidStateError(
+                    f"{self!r} is closed", state="closed", operation="take a machine"
+                )
             vm = self._own() or self._others(deadline)
             if vm is not None:
                 return vm
             with self._changed:
-                if self._closed:
-                    raise InvalidStateError(
-                        f"{self!r} is closed", state="closed", operation="take a machine"
-                    )
                 if deadline.expired:
                     raise WaitTimeoutError(
                         f"a machine of {self!r}",
@@ -152,7 +159,7 @@ class Pool:
                         last_seen=self._error or f"{self._making} being made",
                         hint="a larger pool, or a longer timeout",
                     ) from self._error
-                if not self._ready:
+                if not self._ready and not self._closed:
                     self._changed.wait(min(deadline.remaining, _LOOK))
 
     def give_back(self, vm: VM) -> None:
@@ -183,16 +190,22 @@ class Pool:
         Destroy the machines that wait, and stop making more. Those taken stay the caller's.
 
         Raises:
-            CleanupError: One could not be removed.
+            CleanupError: Some could not be removed; all were tried.
         """
+        left = []
         with self._changed:
             self._closed = True
             self._changed.notify_all()
         self._thread.join()
         while self._ready:
             vm = self._ready.pop()
-            if self._claim(vm.name):
-                vm.destroy()
+            try:
+                if self._claim(vm):
+                    vm.destroy()
+            except VBoxKitError as error:
+                left.append(f"{vm!r}: {error}")
+        if left:
+            raise CleanupError(f"{self!r} could not be emptied:", left=left, hint="vboxkit gc")
 
     # Members
 
@@ -206,7 +219,7 @@ class Pool:
                 self._used = time.monotonic()
                 self._target = self.size
                 self._changed.notify_all()
-            if not self._claim(vm.name):
+            if not self._claim(vm):
                 continue  # another process has adopted it
             if self._well(vm) and self._wake(vm):
                 return vm
@@ -215,16 +228,31 @@ class Pool:
     def _others(self, deadline: Deadline) -> VM | None:
         """Adopt a member of another process, or `None`."""
         for member in self._members():
-            if member.image != self.image.digest or not self._claim(member.name):
-                continue
-            leases.adopt(self._lab.places.leases, member.name)
-            with suppress(VBoxKitError):
-                vm = self._lab.vm(member.name)
+            if member.image == self.image.digest and self._unlink(member.name):
+                vm = self._adopt(member.name, deadline)
+                if vm is not None:
+                    return vm
+        return None
+
+    def _adopt(self, name: str, deadline: Deadline) -> VM | None:
+        places = self._lab.places
+        leases.adopt(places.leases, name)
+        try:
+            vm = self._lab._remember(self._lab.vm(name))  # noqa: SLF001 - of the same package
+        except VBoxKitError:
+            if name not in self._lab.vbox.machines and not (places.machines / name).exists():
+                leases.release(places.leases, name)  # who removed it was faster
+            return None
+        done = False
+        with suppress(VBoxKitError):
+            try:
                 if self._wake(vm):
                     vm.wait_ready(timeout=deadline)
-                    return vm
-                vm.destroy()
-        return None
+                    done = True
+            finally:
+                if not done:
+                    vm.destroy()
+        return vm if done else None
 
     def _well(self, vm: VM) -> bool:
         try:
@@ -245,18 +273,28 @@ class Pool:
             with suppress(FileNotFoundError, msgspec.DecodeError):
                 yield msgspec.json.decode(file.read_bytes(), type=Member)
 
-    def _claim(self, name: str) -> bool:
+    def _claim(self, vm: VM) -> bool:
+        """Take a member of ours out of the pool; `False` if somebody else has adopted it."""
+        if self._unlink(vm._name):  # noqa: SLF001 - it may be gone, and then has no live name
+            return True
+        vm._hang_up()  # noqa: SLF001 - the connection is not ours any more
+        return False
+
+    def _unlink(self, name: str) -> bool:
         """Take a member out of the pool; `False` if somebody else was faster."""
         try:
-            (self._lab.places.pool / f"{name}.json").unlink()
+            self._file(name).unlink()
         except FileNotFoundError:
             return False
         return True
 
+    def _file(self, name: str) -> Path:
+        return self._lab.places.pool / f"{name}.json"
+
     def _offer(self, vm: VM) -> None:
         self._lab.places.pool.mkdir(parents=True, exist_ok=True)
         member = Member(name=vm.name, image=self.image.digest, since=time.time())
-        file = self._lab.places.pool / f"{vm.name}.json"
+        file = self._file(vm.name)
         draft = file.with_suffix(".tmp")
         draft.write_bytes(msgspec.json.encode(member))
         draft.replace(file)
@@ -273,55 +311,58 @@ class Pool:
                 if full:
                     self._changed.wait(_LOOK)
             if full:
-                self._look_after()
+                with suppress(VBoxKitError):  # at the next look
+                    self._look_after()
                 continue
+            made = False
             try:
                 made = self._make()
                 self._error, retry = None, _RETRY[0]
-            except VBoxKitError as error:
-                made, self._error, retry = None, error, min(retry * 2, _RETRY[1])
+            except Exception as error:  # noqa: BLE001 - a full disk, for one: take() tells of it
+                self._error, retry = error, min(retry * 2, _RETRY[1])
             with self._changed:
-                if made is not None:
-                    self._ready.append(made)
-                    self._changed.notify_all()
-                elif not self._closed:
+                if not made and not self._closed:
                     self._changed.wait(retry)
 
-    def _make(self) -> VM | None:
-        """Make one more member, or `None` where there is no room for it."""
+    def _make(self) -> bool:
+        """Make one more member; `False` where there is no room for it."""
         if processes.available_memory_mb() < self._memory_mb:
             raise WaitTimeoutError(
                 f"{self._memory_mb} MiB of free RAM",
                 waited=0.0,
                 last_seen=f"{processes.available_memory_mb()} MiB",
             )
-        with lock_file(
-            self._lab.places.locks / "pool.lock", what="another pool's fork", timeout=60
-        ):
-            if self._most is not None and len(list(self._members())) >= self._most:
-                return None
-        self._making = 1
-        try:
+        with ExitStack() as stack:
+            if self._most is not None:
+                # Until it is in the pool: of two that count at once, both would find room.
+                lock = self._lab.places.locks / "pool.lock"
+                stack.enter_context(lock_file(lock, what="another pool's fork", timeout=60))
+                if len(list(self._members())) >= self._most:
+                    return False
+            self._making = 1
+            stack.callback(setattr, self, "_making", 0)
             vm = self._lab.fork(self.image)
             done = False
             try:
                 if self._paused:
                     vm.pause()
-                self._offer(vm)
+                with self._changed:  # or take() would adopt it as if it were another process's
+                    self._offer(vm)
+                    self._ready.append(vm)
+                    self._changed.notify_all()
                 done = True
             finally:
                 if not done:
                     vm.destroy()
-            return vm
-        finally:
-            self._making = 0
+            return True
 
     def _look_after(self) -> None:
         """Replace members that are not well, and destroy one that nobody has wanted for long."""
         doomed = []
         with self._changed:
             for vm in list(self._ready):
-                if not self._well(vm):
+                # One that another process has adopted is replaced as well.
+                if not self._file(vm._name).exists() or not self._well(vm):  # noqa: SLF001
                     self._ready.remove(vm)
                     doomed.append(vm)
             idle = self._idle is not None and time.monotonic() - self._used > self._idle
@@ -329,6 +370,6 @@ class Pool:
                 self._target = len(self._ready) - 1
                 doomed.append(self._ready.pop())
         for vm in doomed:
-            if self._claim(vm.name):
+            if self._claim(vm):
                 with suppress(VBoxKitError):  # its lease stays, for the reaper
                     vm.destroy()

@@ -54,16 +54,16 @@ def collect(
             for lease in leases.all_leases(places.leases)
             if lease.abandoned or (kept and not lease.owner_alive)
         ]
-        lines = [_line(lease) for lease in doomed]
         if dry_run:
-            return lines
-        left = []
+            return [_line(lease) for lease in doomed]
+        lines, left = [], []
         # Forks before what they stand on: younger ones, and images last.
         for lease in sorted(doomed, key=lambda it: (it.purpose == "image", -it.created)):
             try:
                 with _nobody_builds(places, lease) as free:
                     if free:
                         reclaim(vbox, places, lease)
+                        lines.append(_line(lease))
             except VBoxKitError as error:
                 left.append(f"{lease.name}: {error}")
         _kill_strays(vbox)
@@ -106,12 +106,13 @@ def reclaim(vbox: VirtualBox, places: Places, lease: Lease) -> None:
 @contextmanager
 def _nobody_builds(places: Places, lease: Lease) -> Iterator[bool]:
     """
-    Tell whether a leftover is nobody's, and hold it.
+    Tell whether a leftover is still nobody's, and hold it.
 
-    Who builds an image again removes what is there of it first, and takes a lease of this name.
+    Who builds an image again removes what is there of it first, and takes a lease of this name. A
+    pool adopts what waits in it, whoever made it.
     """
     if lease.purpose != "image":
-        yield True
+        yield leases.find(places.leases, lease.name) == lease
         return
     lock = try_lock(places.image_lock(lease.name.rpartition("-")[2]))
     if lock is None:

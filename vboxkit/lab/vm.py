@@ -272,18 +272,23 @@ class VM(Fork):
         """
         Put the machine back to the state of its image, with its own name, ports and MAC address.
 
-        What was done in it is lost. Waits until SSH is ready.
+        What was done in it is lost, disks that were attached to it aside. Waits until SSH is ready.
 
         Args:
             timeout: Seconds; `Settings.boot_timeout` if left out.
 
         Raises:
-            InvalidStateError: Checkpoints or forks of it stand on its disks; nothing was done.
+            InvalidStateError: Checkpoints or forks of it stand on its disks, or it is a fork of
+                another fork; nothing was done.
+            NotFoundError: The image is gone; nothing was done.
+            StartError: Its hardware is not that of the image any more.
         """
         deadline = Deadline(timeout if timeout is not None else self.settings.boot_timeout)
-        self._hang_up()
         rewinding.rewind(self, self.image)
-        self.start_in_turn(deadline)
+        self._hang_up()
+        self._ssh = None  # it may be of another host key
+        with budget.may_start(self.memory_mb, what=self._subject(), timeout=deadline):
+            self.start(timeout=deadline)
         return self.wait_ready(timeout=deadline)
 
     def branch(self, name: str | None = None, *, timeout: Timeout | None = None) -> VM:

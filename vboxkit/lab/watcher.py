@@ -12,6 +12,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,16 +29,25 @@ __all__ = ["ensure", "main"]
 
 #: How often it looks for owners that are new, and for leases that have expired.
 _LOOK = 5.0
-#: How often a clean-up that fails is tried before it is left to the next session.
+#: How often the removal of a machine is tried before it waits until another owner has ended, or
+#: for the next session.
 _TRIES = 3
+#: Seconds after which a clean-up hangs, and is ended.
+_COLLECT_TIMEOUT = 600.0
 
 
 def ensure(places: Places) -> None:
     """
     Start the watcher of a home unless there is one; called after a lease was written.
 
-    Costs a tenth of a millisecond if there is one, and does not wait for one that starts.
+    Costs a tenth of a millisecond if there is one, and does not wait for one that starts. Without
+    one (no room for its log, no more processes) the next session cleans up: that is no error.
     """
+    with suppress(OSError):
+        _start(places)
+
+
+def _start(places: Places) -> None:
     lock = try_lock(_lock_file(places))
     if lock is None:
         return
@@ -64,10 +75,8 @@ def main(home: Path) -> int:
         finally:
             lock.release()
         # A lease that was written while we still held the lock counted on us.
-        if tired or not leases.all_leases(places.leases):
-            return 0
-        if not _owners(places) and not _abandoned(places):
-            return 0  # what is left is kept on purpose
+        if not _owners(places) and (tired or not _abandoned(places)):
+            return 0  # what is left is kept on purpose, or cannot be removed
     return 0
 
 
@@ -75,18 +84,24 @@ def _watch(places: Places) -> bool:
     """Watch until there is nothing to watch; `False` if what is left cannot be removed."""
     seen: set[ProcessId] = set()
     before: set[str] = set()
-    failed = 0
+    tries: Counter[str] = Counter()
     while True:
-        seen = {owner for owner in seen | _owners(places) if owner.alive}
-        doomed = _abandoned(places)
+        alive = {owner for owner in seen | _owners(places) if owner.alive}
+        if seen - alive:
+            tries.clear()  # a fork of that owner may have been what stood in the way
+        seen = alive
+        abandoned = _abandoned(places)
+        # One that cannot be removed is no reason to leave the others.
+        doomed = {name for name in abandoned if tries[name] < _TRIES}
         # Only what was abandoned at the last look already: whoever is about to clean up after its
         # own children goes first.
-        if doomed & before and failed < _TRIES:
-            failed = 0 if _collect(places) else failed + 1
+        if doomed & before:
+            _collect(places)
+            tries.update(abandoned & _abandoned(places))
             before = set()
             continue
-        if not seen and (not doomed or failed >= _TRIES):
-            return not doomed
+        if not seen and not doomed:
+            return not abandoned
         before = doomed
         processes.wait_for_end(seen, timeout=_LOOK)
 
@@ -100,7 +115,7 @@ def _abandoned(places: Places) -> set[str]:
     return {lease.name for lease in leases.all_leases(places.leases) if lease.abandoned}
 
 
-def _collect(places: Places) -> bool:
+def _collect(places: Places) -> None:
     """Clean up in a process of its own: VBoxSVC would stay for as long as we are connected."""
     sys.stdout.write(time.strftime("%F %T cleaning up\n"))
     sys.stdout.flush()
@@ -110,7 +125,8 @@ def _collect(places: Places) -> bool:
         " print(*Lab(Settings.load(home=Path(sys.argv[1]))).gc(), sep='\\n')"
     )
     command = [sys.executable, "-c", code, str(places.home)]
-    return subprocess.run(command, check=False).returncode == 0
+    with suppress(subprocess.TimeoutExpired):
+        subprocess.run(command, check=False, timeout=_COLLECT_TIMEOUT)
 
 
 def _lock_file(places: Places) -> Path:

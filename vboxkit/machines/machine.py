@@ -5,17 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from vboxkit.machines import again, clones, power, removal, rollback, snapshots
+from vboxkit.machines import again, clones, removal, rollback, snapshots
 from vboxkit.machines.base import api_call
 from vboxkit.machines.configuration import ConfigurableMachine
-from vboxkit.machines.locks import locked
 from vboxkit.machines.progress import progress_hook
 from vboxkit.machines.resources import MachineResources
-from vboxkit.machines.screen import screenshot
-from vboxkit.machines.states import ONLINE, MachineState
+from vboxkit.machines.running import RunnableMachine
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
     from vboxkit.com.api import Api
@@ -24,12 +22,12 @@ if TYPE_CHECKING:
     from vboxkit.machines.fork import Fork
     from vboxkit.machines.progress import ProgressHook
     from vboxkit.machines.snapshots import Snapshot
-    from vboxkit.settings import Settings, StartMode
+    from vboxkit.settings import Settings
 
 __all__ = ["Machine"]
 
 
-class Machine(ConfigurableMachine, MachineResources):
+class Machine(RunnableMachine, ConfigurableMachine, MachineResources):
     """
     A virtual machine. Two are equal if they are the same machine.
 
@@ -50,160 +48,6 @@ class Machine(ConfigurableMachine, MachineResources):
         if type(self) is not Machine or self.unchangeable:
             return super().__reduce__()  # what else it is would be lost on the way
         return again.machine, (self._api.home, self.settings, self.id)
-
-    # Starting and stopping
-
-    @api_call("start")
-    def start(self, *, mode: StartMode | None = None, timeout: Timeout | None = None) -> None:
-        """
-        Start the machine and wait until it runs (the guest then still boots).
-
-        A saved machine goes on where it stood.
-
-        Args:
-            mode: ``headless``, ``gui``, ``driverless`` (emulated, without the kernel driver; an
-                `EmulatedWarning` is given once), or ``auto``: headless where the driver is there.
-                `Settings.start_mode` if left out.
-            timeout: Seconds; `Settings.start_timeout` if left out.
-
-        Raises:
-            InvalidStateError: It runs, is paused, or is between two states.
-            LockedError: Somebody else works on it.
-            PortInUseError: A port that it forwards is taken.
-            DriverNeededError: It has something that only the kernel driver can do.
-            StartError: Its process ended; the error holds the last lines of the logs.
-        """
-        self._require_registered("start")
-        power.start(
-            self,
-            mode=mode or self.settings.start_mode,
-            timeout=timeout if timeout is not None else self.settings.start_timeout,
-        )
-
-    @api_call("shut down")
-    def shutdown(self, *, timeout: Timeout | None = None) -> None:
-        """
-        Press the power button, and wait until the guest has shut down and its process is gone.
-
-        Args:
-            timeout: Seconds; `Settings.shutdown_timeout` if left out.
-
-        Raises:
-            InvalidStateError: It does not run, or is paused.
-            WaitTimeoutError: The guest did not react; it still runs.
-        """
-        power.shutdown(
-            self, timeout=timeout if timeout is not None else self.settings.shutdown_timeout
-        )
-
-    @api_call("power off")
-    def power_off(self) -> None:
-        """
-        Pull the plug: the guest loses what it has not written. Waits until its process is gone.
-
-        Raises:
-            InvalidStateError: There is no running VM.
-        """
-        power.end_vm(self, "power off", timeout=self.settings.shutdown_timeout)
-
-    @api_call("save the state")
-    def save_state(
-        self, *, timeout: Timeout | None = None, on_update: ProgressHook | None = None
-    ) -> None:
-        """
-        Write the guest's memory to disk and stop; `start` then goes on where it stood.
-
-        Args:
-            timeout: Seconds; `Settings.progress_timeout` if left out.
-            on_update: Called with the progress; see `progress_hook`.
-        """
-        with progress_hook(on_update):
-            power.end_vm(
-                self,
-                "save the state",
-                timeout=timeout if timeout is not None else self.settings.progress_timeout,
-            )
-
-    @api_call("discard the saved state")
-    def discard_state(self) -> None:
-        """Throw the saved memory away: the next `start` boots, as after a power cut."""
-        with locked(self, timeout=self.settings.lock_timeout) as session:
-            if self.state not in {MachineState.SAVED, MachineState.ABORTED_SAVED}:
-                raise power.unfit(
-                    self,
-                    "Saved",
-                    "AbortedSaved",
-                    operation="discard the saved state",
-                    problem="it has no saved state",
-                    hint="power_off() throws away the memory of a machine that runs",
-                )
-            session.machine.discardSavedState(True)
-
-    @api_call("pause")
-    def pause(self) -> None:
-        """Stop the guest's CPUs; it keeps its memory, and takes no CPU of the host."""
-        with locked(self, timeout=self.settings.lock_timeout, needs_vm=True) as session:
-            if self.state is MachineState.PAUSED:
-                raise power.unfit(
-                    self,
-                    "Running",
-                    operation="pause",
-                    problem="it does that already",
-                    hint="resume() lets it go on",
-                )
-            session.console.pause()
-
-    @api_call("resume")
-    def resume(self) -> None:
-        """Let a paused guest go on."""
-        with locked(self, timeout=self.settings.lock_timeout, needs_vm=True) as session:
-            if self.state is MachineState.RUNNING:
-                raise power.unfit(
-                    self,
-                    "Paused",
-                    operation="resume",
-                    problem="it is not paused",
-                    hint="nothing has to be done for it to go on",
-                )
-            session.console.resume()
-
-    @api_call("wait for a state")
-    def wait_for_state(
-        self,
-        *states: MachineState,
-        timeout: Timeout,
-        hopeless: Collection[MachineState] = (MachineState.ABORTED, MachineState.ABORTED_SAVED),
-    ) -> MachineState:
-        """
-        Wait until the machine is in one of these states, and return it.
-
-        Args:
-            *states: What is awaited.
-            timeout: Seconds, `timedelta` or `Deadline`.
-            hopeless: States after which waiting makes no sense.
-
-        Raises:
-            InvalidStateError: It came into a hopeless state.
-            WaitTimeoutError: It did not come in time.
-        """
-        return power.wait_for_state(
-            self, states, timeout=timeout, hopeless=set(hopeless) - set(states)
-        )
-
-    @property
-    def running(self) -> bool:
-        """Whether there is a VM process with a guest in it, be it paused."""
-        return self.state in ONLINE
-
-    @api_call("take a screenshot")
-    def screenshot(self, path: Path | str) -> Path:
-        """
-        Write what the guest shows as a PNG file.
-
-        Raises:
-            InvalidStateError: There is no running VM.
-        """
-        return screenshot(self, Path(path))
 
     # Copies
 
@@ -347,6 +191,35 @@ class Machine(ConfigurableMachine, MachineResources):
             return removal.dependents(self, snapshot)
 
     # End
+
+    @api_call("move the machine")
+    def move(
+        self,
+        folder: Path | str,
+        *,
+        timeout: Timeout | None = None,
+        on_update: ProgressHook | None = None,
+    ) -> Path:
+        """
+        Move the machine's folder, with its disks that lie in it, and return where it is now.
+
+        Works while it is powered off or saved; disks elsewhere stay where they are.
+
+        Args:
+            folder: The folder in which the machine's own is put; made if missing.
+            timeout: Seconds; `Settings.progress_timeout` if left out.
+            on_update: Called with the progress; see `progress_hook`.
+
+        Raises:
+            InvalidStateError: It runs.
+            StorageError: The folder cannot be made, or the machine's name is taken there.
+
+        Example:
+            ``machine.move("/srv/machines")``
+        """
+        from vboxkit.machines import registration
+
+        return registration.move(self, folder, timeout=timeout, on_update=on_update)
 
     @api_call("unregister")
     def unregister(self) -> Path:

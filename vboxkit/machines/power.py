@@ -31,7 +31,7 @@ from vboxkit.settings import StartMode
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from vboxkit.machines.machine import Machine
+    from vboxkit.machines.properties import MachineProperties
 
 #: Lets a machine with the execution engine "Default" fall back on the interpreter (IEM) instead of
 #: giving up with VERR_SUP_DRIVERLESS. With the driver there it changes nothing.
@@ -47,7 +47,7 @@ _EVENTS = ("OnMachineStateChanged", "OnSessionStateChanged")
 _LOOK = 0.25
 
 
-def start(machine: Machine, *, mode: StartMode, timeout: Timeout) -> None:
+def start(machine: MachineProperties, *, mode: StartMode, timeout: Timeout) -> None:
     """See `Machine.start`."""
     deadline = Deadline(timeout)
     if mode not in get_args(StartMode):
@@ -82,7 +82,7 @@ def start(machine: Machine, *, mode: StartMode, timeout: Timeout) -> None:
             _start_by_server(machine, mode, deadline)
 
 
-def wait_unlocked(machine: Machine, deadline: Deadline) -> None:
+def wait_unlocked(machine: MachineProperties, deadline: Deadline) -> None:
     """Let a lock that is being given back go; name the holder of one that is not."""
     patience = Deadline(min(machine.settings.lock_timeout, deadline.remaining))
     with _changes(machine) as changed:
@@ -98,7 +98,7 @@ def wait_unlocked(machine: Machine, deadline: Deadline) -> None:
             changed(min(_LOOK, patience.remaining))
 
 
-def _check_ports(machine: Machine) -> None:
+def _check_ports(machine: MachineProperties) -> None:
     """VirtualBox starts with a forward that cannot be bound, and only VBox.log says so."""
     for forward in machine.network.forwards():
         if not is_free(
@@ -116,7 +116,7 @@ def _check_ports(machine: Machine) -> None:
             )
 
 
-def _start_by_server(machine: Machine, mode: StartMode, deadline: Deadline) -> None:
+def _start_by_server(machine: MachineProperties, mode: StartMode, deadline: Deadline) -> None:
     session = machine._api.session()
     with machine._translated("start"):
         com = machine.com.launchVMProcess(session, mode, [])
@@ -131,7 +131,7 @@ def _start_by_server(machine: Machine, mode: StartMode, deadline: Deadline) -> N
             session.unlockMachine()
 
 
-def _start_driverless(machine: Machine, deadline: Deadline) -> None:
+def _start_driverless(machine: MachineProperties, deadline: Deadline) -> None:
     for adapter in machine.network:
         if adapter.enabled and adapter.attachment in DRIVER_NEEDED:
             raise DriverNeededError(
@@ -176,7 +176,7 @@ def _start_driverless(machine: Machine, deadline: Deadline) -> None:
             process.wait(10)
 
 
-def _allow_emulation(machine: Machine) -> None:
+def _allow_emulation(machine: MachineProperties) -> None:
     """Set, once per machine, what emulation wants; what somebody has set already stays."""
     # A saved guest has seen its CPU already: there only the engine may change.
     saved = machine.state in {MachineState.SAVED, MachineState.ABORTED_SAVED}
@@ -188,7 +188,9 @@ def _allow_emulation(machine: Machine) -> None:
                 machine.set_extra_data(key, "1")
 
 
-def _start_error(machine: Machine, process: driverless.VmProcess, logs: Path) -> StartError:
+def _start_error(
+    machine: MachineProperties, process: driverless.VmProcess, logs: Path
+) -> StartError:
     return StartError(
         f"{machine._subject()}: the VM process ended with exit code {process.exit_code}"
         f" before the machine ran (now {machine.state})",
@@ -207,13 +209,13 @@ def _tail(path: Path, *, lines: int = 12, only: str = "") -> str:
 
 
 @contextmanager
-def _changes(machine: Machine) -> Iterator[Callable[[float], object]]:
+def _changes(machine: MachineProperties) -> Iterator[Callable[[float], object]]:
     with listen(machine._api, machine._api.virtualbox, *_EVENTS) as wait:
         yield wait
 
 
 def wait_for_state(
-    machine: Machine,
+    machine: MachineProperties,
     states: Collection[MachineState],
     *,
     timeout: Timeout,
@@ -251,7 +253,7 @@ def _any(states: Collection[MachineState]) -> str:
     return " or ".join(sorted(map(str, states)))
 
 
-def shutdown(machine: Machine, *, timeout: Timeout) -> None:
+def shutdown(machine: MachineProperties, *, timeout: Timeout) -> None:
     """See `Machine.shutdown`."""
     deadline = Deadline(timeout)
     pid = machine.session_pid
@@ -273,7 +275,7 @@ def shutdown(machine: Machine, *, timeout: Timeout) -> None:
 
 
 def unfit(
-    machine: Machine, *needed: str, operation: str, problem: str, hint: str
+    machine: MachineProperties, *needed: str, operation: str, problem: str, hint: str
 ) -> InvalidStateError:
     """Return the error for a machine whose state does not fit what is asked of it."""
     state = str(machine.state)
@@ -286,7 +288,7 @@ def unfit(
     )
 
 
-def end_vm(machine: Machine, what: str, *, timeout: Timeout) -> None:
+def end_vm(machine: MachineProperties, what: str, *, timeout: Timeout) -> None:
     """Power off or save a machine, and wait until its process is gone and its lock is free."""
     deadline = Deadline(timeout)
     pid = machine.session_pid
@@ -306,7 +308,7 @@ def end_vm(machine: Machine, what: str, *, timeout: Timeout) -> None:
     _wait_gone(machine, pid, deadline)
 
 
-def _wait_gone(machine: Machine, pid: int | None, deadline: Deadline) -> None:
+def _wait_gone(machine: MachineProperties, pid: int | None, deadline: Deadline) -> None:
     with _changes(machine) as changed:
         wait_until(
             lambda: (

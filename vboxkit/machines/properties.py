@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ class MachineProperties(ComObject):
     os_type = Attribute("OSTypeId", str, "The guest operating system's type, as `Linux26_64`.")
     snapshot_count = Attribute("snapshotCount", int, "How many snapshots it has.")
     log_folder = Attribute("logFolder", Path, "Where VBox.log is written.")
+    snapshot_folder = Attribute("snapshotFolder", Path, "Where its snapshots' files are kept.")
     settings_file = Attribute("settingsFilePath", Path, "Its ``.vbox`` file.")
 
     memory_mb = Setting(
@@ -105,6 +107,12 @@ class MachineProperties(ComObject):
     def state(self) -> MachineState:
         """What it is doing now."""
         return MachineState(self._api.name("MachineState", self.com.state))
+
+    @property
+    @api_call("read when the state changed")
+    def state_since(self) -> datetime:
+        """Since when it is doing that, in UTC."""
+        return datetime.fromtimestamp(int(self.com.lastStateChange) / 1000, timezone.utc)
 
     @property
     @api_call("read the session state")

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from vboxkit.core.steps import step
 from vboxkit.errors import AlreadyExistsError, InvalidStateError, StorageError
+from vboxkit.machines.locks import locked
 from vboxkit.machines.medium_work import full_path
-from vboxkit.machines.states import SessionState
+from vboxkit.machines.progress import Progress, progress_hook
+from vboxkit.machines.snapshot import require_no_edit
+from vboxkit.machines.states import OFFLINE, ONLINE, SessionState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from vboxkit.core.waiting import Timeout
     from vboxkit.machines.machine import Machine
+    from vboxkit.machines.progress import ProgressHook
     from vboxkit.machines.virtualbox import VirtualBox
 
-__all__ = ["read_settings", "register", "unregister"]
+__all__ = ["move", "read_settings", "register", "unregister"]
 
 
 def register(vbox: VirtualBox, path: Path | str) -> Machine:
@@ -110,6 +116,63 @@ def unregister(machine: Machine) -> Path:
                 if api.foreign(error) is None:
                     raise
     return file
+
+
+def move(
+    machine: Machine,
+    folder: Path | str,
+    *,
+    timeout: Timeout | None,
+    on_update: ProgressHook | None,
+) -> Path:
+    """See `Machine.move`."""
+    target = full_path(folder)
+    require_no_edit(machine, "move the machine")
+    if machine.state in ONLINE:
+        raise InvalidStateError(
+            f"{machine._subject()} is {machine.state}: its files are in use",
+            state=str(machine.state),
+            needed=sorted(map(str, OFFLINE)),
+            operation="move the machine",
+            hint="shutdown(), power_off() or save_state() it first",
+        )
+    place = target / machine.folder.name
+    if place.exists():
+        raise AlreadyExistsError(
+            f"{machine._subject()} ({machine.state}): there is {place} already",
+            kind="folder",
+            wanted=str(place),
+            operation="move the machine",
+            hint="choose another folder, or remove that one",
+        )
+    made = [path for path in (target, *target.parents) if not path.exists()]
+    done = False
+    try:
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"{machine._subject()} ({machine.state}): cannot make {target}: {error.strerror}",
+                operation="move the machine",
+                hint="choose another folder",
+            ) from error
+        with (
+            progress_hook(on_update),
+            locked(machine, timeout=machine.settings.lock_timeout) as session,
+        ):
+            Progress(
+                machine._api,
+                session.machine.moveTo(str(target), "basic"),
+                what=f"move to {target}",
+                subject=machine._subject(),
+            ).wait(timeout=timeout if timeout is not None else machine.settings.progress_timeout)
+        done = True
+    finally:
+        if not done:
+            for path in made:
+                with suppress(OSError):  # not empty: somebody else has put something there
+                    path.rmdir()
+    return machine.folder
 
 
 def _media(machine: Machine) -> Iterator[Any]:

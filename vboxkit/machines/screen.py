@@ -10,12 +10,12 @@ from vboxkit.machines.locks import locked
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vboxkit.machines.machine import Machine
+    from vboxkit.machines.properties import MachineProperties
 
 __all__ = ["screenshot"]
 
 
-def screenshot(machine: Machine, path: Path) -> Path:
+def screenshot(machine: MachineProperties, path: Path) -> Path:
     """See `Machine.screenshot`."""
     api = machine._api
     with locked(machine, timeout=machine.settings.lock_timeout, needs_vm=True) as session:
