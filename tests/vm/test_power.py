@@ -254,6 +254,9 @@ def test_wait_for_state_fails_early_in_a_hopeless_state(vm: VM) -> None:
 
 def test_reset_boots_the_guest_anew(vm: VM) -> None:
     """The machine goes on running, and the guest starts again with what was on its disk."""
+    vm.power_off()
+    vm.start()  # see the method: not one that goes on from a saved state
+    vm.wait_ready(timeout=60)
     boot = vm.ssh.succeed("cat /proc/sys/kernel/random/boot_id")
     pid = vm.session_pid
     since = vm.state_since

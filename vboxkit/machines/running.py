@@ -114,7 +114,12 @@ class RunnableMachine(MachineProperties):
 
     @api_call("reset")
     def reset(self) -> None:
-        """Press the reset button: the guest boots anew, and loses what it has not written."""
+        """
+        Press the reset button: the guest boots anew, and loses what it has not written.
+
+        Emulated, a guest that went on from a saved state, as every fork does, stops in the BIOS
+        after a reset, and after a reboot from within: there use `power_off` and `start`.
+        """
         with locked(self, timeout=self.settings.lock_timeout, needs_vm=True) as session:
             session.console.reset()
 
