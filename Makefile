@@ -6,13 +6,14 @@ PYTHON ?= python3
 export PYTHON
 RUN := bash tests/run.sh
 
-.PHONY: help demo test lint unit bench clean
+.PHONY: help demo test test-debian lint unit bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    boot a machine, fork it, run commands in it"
 	@echo "make test    lint, all tests, and a smoke test of the built wheel"
-	@echo "make lint    ruff and mypy"
+	@echo "make test-debian   the tests of the Debian guest, some ten minutes"
+	@echo "make lint    ruff, mypy and pyright"
 	@echo "make unit    the tests that need no VirtualBox"
 	@echo "make bench   the benchmarks"
 	@echo "make clean   remove what the others made here (the sandbox: vboxkit sandbox remove)"
@@ -22,6 +23,9 @@ demo:
 
 test:
 	@$(RUN) lint host sandbox inside wheel
+
+test-debian:
+	@$(RUN) debian
 
 lint:
 	@$(RUN) lint

@@ -129,7 +129,12 @@ sandbox() {
 
 inside() {
     # Tests that find no VirtualBox fail: a run that skips them all would be green.
-    with_virtualbox python -m pytest --vm-required tests/vbox tests/vm tests/plugin
+    with_virtualbox python -m pytest --vm-required tests/vbox tests/vm tests/plugin -m "not debian"
+}
+
+# The Debian guest boots for minutes where it is emulated.
+debian() {
+    with_virtualbox python -m pytest --vm-required tests/vm/test_debian.py
 }
 
 # What users install: the wheel, in an environment that cannot see this checkout. Its

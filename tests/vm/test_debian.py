@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vboxkit import VM, Image, Lab
 
 # The first one makes the appliance and boots it: minutes without hardware virtualisation.
-pytestmark = [pytest.mark.vm, pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.vm, pytest.mark.slow, pytest.mark.debian, pytest.mark.timeout(1500)]
 
 
 @pytest.fixture(scope="module")
