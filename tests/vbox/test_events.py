@@ -639,7 +639,7 @@ def test_a_subscription_goes_on_after_lost_events(vbox: VirtualBox) -> None:
         seen.append(event.value)
 
     with vbox.on_event(slow, ExtraDataChangedEvent) as handle:
-        flood(vbox, 1100)
+        flood(vbox, 2500)
         go_on.set()
         wait_for(lambda: handle.errors)
         vbox.extra_data["vt/flood"] = "afterwards"

@@ -36,9 +36,9 @@ def test_nat_is_where_a_machine_begins(machine: Machine) -> None:
     assert (policy.name, policy.network) == ("nat", None)
     count = len(machine.network.forwards())
     assert policy.why[0].startswith("adapter 0: attached as NAT: the guest gets out")
-    assert f"only {count} port forward" in policy.why[0]
+    assert f"in only by {count} port forward" in policy.why[0]
     machine.network[0].forward(guest=80).release()
-    assert f"only {count + 1} port forward" in machine.network.policy().why[0]
+    assert f"in only by {count + 1} port forward" in machine.network.policy().why[0]
 
 
 def test_each_policy_is_for_all_adapters(vbox: VirtualBox, two: Machine) -> None:

@@ -146,3 +146,68 @@ def test_an_expired_machine_goes_although_its_owner_lives(
     )
     vm.destroy()  # by now a no-op
     assert leases.find(vm_lab.places.leases, vm.name) is None
+
+
+def test_the_watcher_holds_no_pipe_and_outlives_nothing(lab_home: Path) -> None:
+    """``script | cat`` ends with the script, and the watcher with it: it keeps nothing busy."""
+    for watcher in watchers(lab_home):
+        processes.kill(watcher)  # it has seen this process, and would stay for it
+    code = _FORK.replace("sys.stdin.read()", "vm.destroy()")
+    result = subprocess.run(
+        [sys.executable, "-W", "error::ResourceWarning", "-c", code, str(lab_home), "piped"],
+        check=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,  # waits until nobody has the other end open
+        text=True,
+        timeout=60,
+    )
+    assert result.stdout == "ready\n"
+    assert not result.stderr
+    wait_until(
+        lambda: None if watchers(lab_home) else True,
+        what="the watcher to end",
+        timeout=10,
+        poll=0.05,
+    )
+
+
+def test_a_killed_watcher_is_replaced(
+    vm_lab: Lab, lab_home: Path, session: list[subprocess.Popen[str]]
+) -> None:
+    """The next lease starts another one, which sees to all leases."""
+    first = start(session, lab_home, f"first-{os.getpid()}")
+    for watcher in watchers(lab_home):
+        processes.kill(watcher)
+    second = start(session, lab_home, f"second-{os.getpid()}")
+    assert len(watchers(lab_home)) == 1
+    first.kill()
+    second.kill()
+    for name in (f"first-{os.getpid()}", f"second-{os.getpid()}"):
+        wait_until(
+            lambda name=name: None if name in vm_lab.vbox.machines else True,  # type: ignore[misc]
+            what="the watcher to remove the machine",
+            timeout=30,
+            poll=0.2,
+        )
+
+
+def test_what_another_sessions_fork_stands_on(
+    vm_lab: Lab, lab_home: Path, session: list[subprocess.Popen[str]]
+) -> None:
+    """It stays for as long as that session, and others are cleaned up meanwhile; then it goes."""
+    below = f"below-{os.getpid()}"
+    first = start(session, lab_home, below)
+    with vm_lab.vm(below).fork(f"above-{os.getpid()}") as above:
+        first.kill()
+        other = start(session, lab_home, f"other-{os.getpid()}")
+        other.kill()
+        wait_until(
+            lambda: None if f"other-{os.getpid()}" in vm_lab.vbox.machines else True,
+            what="the watcher to remove the other one",
+            timeout=30,
+            poll=0.2,
+        )
+        assert below in vm_lab.vbox.machines
+        above.ssh.succeed("true")
+    vm_lab.gc()
+    assert below not in vm_lab.vbox.machines

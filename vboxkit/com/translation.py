@@ -58,6 +58,7 @@ _STATE_HINTS = {
 #: What to try after a result code, where neither class nor state says it.
 _CODE_HINTS = {
     # "The object is not ready": what it stood for is gone.
+    "VBOX_E_OBJECT_IN_USE": "detach() or close() what uses it first",
     "E_ACCESSDENIED": "if it was closed, removed or deleted since, look it up again",
 }
 

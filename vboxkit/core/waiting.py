@@ -49,9 +49,12 @@ def seconds(duration: float | timedelta) -> float:
 
     Raises:
         ValueError: It is negative, or not a duration at all.
+        TypeError: It is no number.
     """
     if isinstance(duration, timedelta):
         duration = duration.total_seconds()
+    if not isinstance(duration, (int, float)):
+        raise TypeError(f"a duration is seconds >= 0 or a timedelta, not {duration!r}")
     if isinstance(duration, bool) or not duration >= 0:
         raise ValueError(f"a duration is seconds >= 0 or a timedelta, not {duration!r}")
     return float(duration)

@@ -318,7 +318,7 @@ class Pool:
             try:
                 made = self._make()
                 self._error, retry = None, _RETRY[0]
-            except Exception as error:  # noqa: BLE001 - a full disk, for one: take() tells of it
+            except Exception as error:  # a full disk, for one: take() tells
                 self._error, retry = error, min(retry * 2, _RETRY[1])
             with self._changed:
                 if not made and not self._closed:

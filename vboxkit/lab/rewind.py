@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vboxkit.core.steps import step
 from vboxkit.errors import InvalidStateError, NotFoundError, StorageError

@@ -122,7 +122,7 @@ def _collect(places: Places) -> None:
     code = (
         "import sys; from pathlib import Path; from vboxkit.lab import Lab;"
         " from vboxkit.settings import Settings;"
-        " print(*Lab(Settings.load(home=Path(sys.argv[1]))).gc(), sep='\\n')"
+        " [print(it) for it in Lab(Settings.load(home=Path(sys.argv[1]))).gc()]"
     )
     command = [sys.executable, "-c", code, str(places.home)]
     with suppress(subprocess.TimeoutExpired):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any
 
 from vboxkit.com.versions import has, holder, require, spelling
 from vboxkit.machines.locks import pending_undo
-from vboxkit.machines.parts import Choice, S, Setting, T, invalid
+from vboxkit.machines.parts import Choice, S, Setting, T, invalid, near
 from vboxkit.machines.states import ONLINE
 
 if TYPE_CHECKING:
@@ -155,10 +154,10 @@ def one_of(obj: ComObject, what: str, value: str, known: Collection[str]) -> Non
     """
     if value in known:
         return
-    near = difflib.get_close_matches(str(value), known, n=3)
+    close = near(str(value), known)
     every = ", ".join(map(repr, known)) or "there is none"
     raise invalid(
         obj,
         f"there is no {what} {value!r}",
-        hint=f"did you mean {' or '.join(map(repr, near))}?" if near else f"one of {every}",
+        hint=f"did you mean {' or '.join(map(repr, close))}?" if close else f"one of {every}",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from vboxkit.errors import (
     StorageError,
 )
 from vboxkit.machines.locks import pending_undo
-from vboxkit.machines.parts import Setting, choose, invalid
+from vboxkit.machines.parts import Setting, choose, invalid, near, require_text
 from vboxkit.machines.states import ONLINE, MachineState
 
 if TYPE_CHECKING:
@@ -98,6 +97,7 @@ def attach(
         msg = f"{adapter._subject()}: attach({kind!r}) {wanted}, not {', '.join(got) or 'nothing'}"
         raise TypeError(msg)
     name = given.get(argument, "")
+    require_text(adapter, argument, name)
     if argument and not missing_ok:
         _require(adapter, kind, argument, name)
     live = adapter._machine.state in ONLINE
@@ -231,14 +231,14 @@ def not_found(
     subject: str, kind: str, name: str, known: Sequence[str], *, hint: str | None = None
 ) -> NotFoundError:
     """Return the error for a name that is none of those there are."""
-    near = difflib.get_close_matches(name, known, n=3)
+    close = near(name, known)
     there = f"only {', '.join(map(repr, known))}" if known else "and no other one either"
     return NotFoundError(
         f"{subject}: there is no {kind} {name!r}, {there}",
         kind=kind,
         wanted=name,
         available=known,
-        hint=f"did you mean {' or '.join(map(repr, near))}?" if near else hint,
+        hint=f"did you mean {' or '.join(map(repr, close))}?" if close else hint,
     )
 
 
@@ -271,6 +271,7 @@ class Trace:
 
 def trace(adapter: NetworkAdapter, path: Path) -> Trace:
     """See `NetworkAdapter.trace`."""
+    require_text(adapter, "trace_file", str(path))
     _require_writable(adapter, path)
     with adapter._changing() as com:
         _undo_live(adapter)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
+import sys
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from vboxkit.com.translation import translated, translation
@@ -33,6 +35,22 @@ class ComObject:
     def __init__(self, api: Api, com: Any) -> None:
         self._api = api
         self.com = com
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # A mistyped setting would be taken without a word, and change nothing. Constructors may
+        # add what they like, those of a user's subclass, too.
+        if (
+            name.startswith("_")
+            or hasattr(type(self), name)
+            or name in self.__dict__
+            or sys._getframe(1).f_code.co_name == "__init__"
+        ):
+            super().__setattr__(name, value)
+            return
+        known = [each for each in dir(type(self)) if not each.startswith("_")]
+        near = difflib.get_close_matches(name, known, n=3)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         # The raw object is this process's; pickling it would fail somewhere deep, or not at all.

@@ -241,6 +241,8 @@ def require_good_name(name: str) -> None:
     VirtualBox makes folders and disks of it: import goes up with ``..`` and down with a slash, and
     a clone of such a name has disks that cannot be opened.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"a machine's name is str, not {type(name).__name__}")
     bad = sorted({c for c in name if c in '/\\:*?"<>|' or not c.isprintable()})
     if bad or not name.strip(" .") or len(name.encode()) > _LONGEST_NAME:
         raise ApiError(

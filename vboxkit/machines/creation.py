@@ -19,11 +19,12 @@ from vboxkit.errors import AlreadyExistsError, StorageError, VBoxKitError
 from vboxkit.machines import drives
 from vboxkit.machines.base import ComObject
 from vboxkit.machines.clones import require_free_name, require_good_name
-from vboxkit.machines.groups import check_group
-from vboxkit.machines.mappings import require_printable, require_text
+from vboxkit.machines.groups import read_groups
+from vboxkit.machines.mappings import require_printable
 from vboxkit.machines.medium_work import full_path
 from vboxkit.machines.nics import Nic, apply_nics, read_nics
-from vboxkit.machines.parts import choose, invalid, within
+from vboxkit.machines.os_types import OsType
+from vboxkit.machines.parts import choose, invalid, require_text, within
 from vboxkit.machines.registration import read_settings
 from vboxkit.settings import cache_dir
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from vboxkit.machines.machine import Machine
     from vboxkit.machines.medium import Medium
     from vboxkit.machines.nics import NicLike
-    from vboxkit.machines.os_types import OsType
     from vboxkit.machines.virtualbox import VirtualBox
 
 __all__ = ["create"]
@@ -107,7 +107,7 @@ def create(
     with step(f"machine {name!r}: create"), vbox._translated(f"create machine {name!r}"):
         # First all that can be found out before anything is made.
         require_good_name(name)
-        system = vbox.os_types[os_type] if isinstance(os_type, str) else os_type
+        system = os_type if isinstance(os_type, OsType) else vbox.os_types[os_type]
         best = system.recommended
         size_mb = best.disk_mb if disk_mb is None else disk_mb
         disk = None
@@ -131,7 +131,7 @@ def create(
             chipset=chipset,
             nics=None if nics is None else read_nics(draft, nics),
             boot_order=(*floppy, *_BOOT_ORDER) if boot_order is None else tuple(boot_order),
-            groups=_groups(draft, groups),
+            groups=read_groups(draft, groups),
             description=description,
             icon=icon,
             extra_data=extra_data or {},
@@ -208,12 +208,6 @@ def _check(draft: _Draft, plan: _Plan) -> None:
     for key, text in plan.extra_data.items():
         require_printable(draft, "extra data key", key)
         require_text(draft, "extra data text", text)
-
-
-def _groups(draft: _Draft, groups: Iterable[str]) -> list[str]:
-    if isinstance(groups, str):
-        raise TypeError(f"{draft._subject()}: groups are several: [{groups!r}]")
-    return [check_group(draft, group) for group in dict.fromkeys(groups)]
 
 
 def _register(draft: _Draft, plan: _Plan, undo: ExitStack, deadline: Deadline) -> Any:

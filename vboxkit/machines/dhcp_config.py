@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from vboxkit.machines.accessors import UINT32
 from vboxkit.machines.base import ComObject, api_call
 from vboxkit.machines.forwards import check_address
-from vboxkit.machines.mappings import LiveMapping, require_text
-from vboxkit.machines.parts import Setting, choose, invalid, within
+from vboxkit.machines.mappings import LiveMapping
+from vboxkit.machines.parts import Setting, choose, invalid, require_text, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -22,6 +22,7 @@ from vboxkit.errors import (
     StorageError,
 )
 from vboxkit.machines.medium_work import drive, fresh_medium
+from vboxkit.machines.parts import NO_TEXT
 
 if TYPE_CHECKING:
     from vboxkit.com.api import Api
@@ -160,6 +161,14 @@ def require_password(password: str, subject: str) -> None:
             symbol="E_INVALIDARG",
             operation="take the password",
             hint="give one of at least one character",
+        )
+    if NO_TEXT.search(password):
+        # Python's error for half a surrogate would have the whole password.
+        raise PasswordError(
+            f"{subject}: the password has a character that VirtualBox cannot take",
+            symbol="E_INVALIDARG",
+            operation="take the password",
+            hint="leave out control characters and halves of surrogate pairs",
         )
 
 

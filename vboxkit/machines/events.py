@@ -312,6 +312,8 @@ class Subscription:
     def __init__(
         self, open_stream: Callable[[], EventStream[Any]], callback: Callable[[Any], object]
     ) -> None:
+        if not callable(callback):
+            raise TypeError(f"a callback is a function, not {callback!r}")
         self._open = open_stream
         self._callback = callback
         self._closing = False

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from vboxkit.machines.locks import pending_extra_data
-from vboxkit.machines.mappings import LiveMapping, require_printable, require_text
-from vboxkit.machines.parts import invalid
+from vboxkit.machines.mappings import LiveMapping, require_printable
+from vboxkit.machines.parts import invalid, require_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

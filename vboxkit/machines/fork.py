@@ -54,7 +54,8 @@ class Fork(Machine):
         parent_snapshot: A snapshot that was taken for this fork alone and goes with it.
     """
 
-    forwards: dict[int, Forward]
+    #: Each fork gets one of its own; here only so that `ComObject` knows the name.
+    forwards: dict[int, Forward] = {}  # noqa: RUF012
     parent_snapshot: Snapshot | None = None
 
     def __enter__(self) -> Self:

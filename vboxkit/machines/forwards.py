@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, get_args
+from weakref import WeakKeyDictionary
 
 from vboxkit.com.versions import holder, platform_properties
 from vboxkit.core.ports import PortLease, Protocol, lease_port, release_port
@@ -220,10 +221,17 @@ def _rules(api: Api, machine: Any, *, used: bool = True) -> Iterator[Forward]:
             yield from read_forwards(api, adapter.NATEngine)
 
 
+#: The number by chipset: asking for it takes four calls, for each machine of a list.
+_slots: WeakKeyDictionary[Api, dict[Any, int]] = WeakKeyDictionary()
+
+
 def slots(api: Api, machine: Any) -> int:
     """Return how many network adapters a raw machine has room for."""
     chipset = holder(api, machine, "chipsetType").chipsetType
-    return int(platform_properties(api, machine).getMaxNetworkAdapters(chipset))
+    known = _slots.setdefault(api, {})
+    if chipset not in known:
+        known[chipset] = int(platform_properties(api, machine).getMaxNetworkAdapters(chipset))
+    return known[chipset]
 
 
 # What VirtualBox does not check, or not in words
@@ -242,6 +250,8 @@ def check_protocol(obj: ComObject, protocol: str) -> None:
 
 def check_port(obj: ComObject, port: int) -> None:
     """Refuse what is no port."""
+    if not isinstance(port, int):
+        raise TypeError(f"{obj._subject()}: a port is int, not {type(port).__name__}")
     if not 0 < port < 65_536:
         # VirtualBox takes it modulo 65536.
         raise invalid(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vboxkit.machines.properties import MachineProperties
     from vboxkit.machines.virtualbox import VirtualBox
 
-__all__ = ["GroupTree", "Groups", "GroupsPart", "check_group"]
+__all__ = ["GroupTree", "Groups", "GroupsPart", "read_groups"]
 
 #: What VirtualBox says for a machine without a group. The same as none.
 _ROOT = "/"
@@ -25,7 +25,20 @@ _FORBIDDEN = frozenset("!\"#$%&'*+,:;<=>?@[\\]^`{|}~")
 _LONGEST_PART = 240
 
 
-def check_group(obj: ComObject, group: object) -> str:
+def read_groups(obj: ComObject, groups: Iterable[str]) -> list[str]:
+    """
+    Return the paths of groups, each once, without ``/``, which means none.
+
+    Raises:
+        TypeError: They are one text, or not texts.
+        ApiError: One cannot be a group.
+    """
+    if isinstance(groups, str):
+        raise TypeError(f"{obj._subject()}: groups are several: [{groups!r}]")
+    return [_check_group(obj, group) for group in dict.fromkeys(groups) if group != _ROOT]
+
+
+def _check_group(obj: ComObject, group: object) -> str:
     """
     Return a group's path, if it can be one.
 
@@ -84,12 +97,8 @@ class Groups(MutableSet[str]):
         return [group for group in found if group != _ROOT]
 
     def _set(self, groups: Iterable[str]) -> None:
-        if isinstance(groups, str):
-            raise TypeError(f"{self._machine._subject()}: groups are several: [{groups!r}]")
         machine = self._machine
-        wanted = [group for group in dict.fromkeys(groups) if group != _ROOT]
-        for group in wanted:
-            check_group(machine, group)
+        wanted = read_groups(machine, groups)
         with machine._translated(f"set the groups to {wanted}"), machine._changing() as com:
             machine._api.set_array(com, "groups", wanted or [_ROOT])
 

@@ -10,8 +10,8 @@ from vboxkit.core.waiting import Deadline, wait_until
 from vboxkit.errors import InvalidStateError
 from vboxkit.machines.base import api_call
 from vboxkit.machines.events import listen
-from vboxkit.machines.mappings import LiveMapping, require_printable, require_text
-from vboxkit.machines.parts import invalid
+from vboxkit.machines.mappings import LiveMapping, require_printable
+from vboxkit.machines.parts import invalid, require_text
 from vboxkit.machines.states import ONLINE
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
+from uuid import UUID
 
 from vboxkit.machines.accessors import LiveChoice, LiveSetting
 from vboxkit.machines.audio import Audio
@@ -18,24 +19,40 @@ from vboxkit.machines.guest_properties import GuestProperties
 from vboxkit.machines.icon import Icon
 from vboxkit.machines.machine_encryption import EncryptableMachine
 from vboxkit.machines.mappings import MappingPart
-from vboxkit.machines.parts import Choice, Part, Setting, within
+from vboxkit.machines.parts import Choice, Part, Setting, invalid, within
 from vboxkit.machines.serial_port import SerialPorts
 from vboxkit.machines.shared_folders import SharedFolders
 from vboxkit.machines.storage import Storage
 from vboxkit.machines.usb import Usb
 
 if TYPE_CHECKING:
+    from vboxkit.machines.base import ComObject
     from vboxkit.machines.medium import Medium
     from vboxkit.machines.properties import MachineProperties
 
 __all__ = ["Keyboard", "MachineHardware", "Pointing", "SharedWithGuest"]
 
 Pointing = Literal[
-    "None", "PS2Mouse", "USBMouse", "USBTablet", "ComboMouse", "USBMultiTouch",
+    "None",
+    "PS2Mouse",
+    "USBMouse",
+    "USBTablet",
+    "ComboMouse",
+    "USBMultiTouch",
     "USBMultiTouchScreenPlusPad",
 ]
 Keyboard = Literal["None", "PS2Keyboard", "USBKeyboard", "ComboKeyboard"]
 SharedWithGuest = Literal["Disabled", "HostToGuest", "GuestToHost", "Bidirectional"]
+
+
+def _is_uuid(obj: ComObject, name: str, value: str) -> None:
+    # VirtualBox says only that the argument is invalid.
+    try:
+        UUID(value)
+    except ValueError:
+        raise invalid(
+            obj, f"{name} cannot be {value!r}", hint="a UUID, as str(uuid.uuid4())"
+        ) from None
 
 
 def _most_balloon(machine: MachineProperties) -> int:
@@ -90,7 +107,9 @@ class MachineHardware(EncryptableMachine):
         bool,
         "Share equal memory pages of machines; builds without it refuse any value.",
     )
-    hardware_id = Setting("hardwareUUID", str, "The UUID that the guest sees in SMBIOS.")
+    hardware_id = Setting(
+        "hardwareUUID", str, "The UUID that the guest sees in SMBIOS.", check=_is_uuid
+    )
     usb_card_reader = Setting(
         "emulatedUSBCardReaderEnabled", bool, "Whether the guest sees a smart card reader."
     )

@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from vboxkit.core.waiting import Timeout
     from vboxkit.machines.properties import MachineProperties
 
-__all__ = ["held", "holder", "holds", "locked", "pending_extra_data", "pending_undo"]
+__all__ = [
+    "held",
+    "holder",
+    "holds",
+    "locked",
+    "pending_extra_data",
+    "pending_undo",
+    "require_no_edit",
+]
 
 #: What lockMachine() says while somebody else holds, or is just giving back, the lock.
 _BUSY = ("VBOX_E_INVALID_OBJECT_STATE", "VBOX_E_INVALID_SESSION_STATE")
@@ -101,6 +109,18 @@ def pending_undo(machine: MachineProperties) -> list[Callable[[Any], None]]:
 def holds(machine: MachineProperties) -> bool:
     """Whether this thread holds the machine's lock already."""
     return machine.id in _held.__dict__.get("sessions", {})
+
+
+def require_no_edit(machine: MachineProperties, operation: str) -> None:
+    """Refuse what would save, or throw away, the changes of an `Machine.edit` that is open."""
+    if holds(machine):
+        raise InvalidStateError(
+            f"{machine._subject()} is being changed by this thread: cannot {operation} inside"
+            " edit(), or in a hook of an operation on it",
+            state=str(machine.state),
+            operation=operation,
+            hint="do it before or after that",
+        )
 
 
 def held(machine: MachineProperties) -> Any:

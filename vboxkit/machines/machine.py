@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from vboxkit.machines import again, clones, removal, rollback, snapshots
 from vboxkit.machines.base import api_call
 from vboxkit.machines.configuration import ConfigurableMachine
+from vboxkit.machines.groups import read_groups
 from vboxkit.machines.progress import progress_hook
 from vboxkit.machines.resources import MachineResources
 from vboxkit.machines.running import RunnableMachine
@@ -118,6 +119,7 @@ class Machine(RunnableMachine, ConfigurableMachine, MachineResources):
             ``machine.clone("copy", mode="all", keep_macs=True, folder="/srv/machines")``
         """
         self._require_registered("clone")
+        wanted = read_groups(self, groups)
         with progress_hook(on_update):
             com = clones.clone(
                 self,
@@ -132,13 +134,13 @@ class Machine(RunnableMachine, ConfigurableMachine, MachineResources):
                 timeout=timeout if timeout is not None else self.settings.progress_timeout,
             )
         copy = Machine(self._api, com, self.settings)
-        if groups:
+        if wanted:
             # Not earlier: the copy takes over the original's groups, and only a registered
             # machine takes its disks along into the group's folder.
             done = False
             try:
                 with copy._changing() as changeable:
-                    self._api.set_array(changeable, "groups", groups)
+                    self._api.set_array(changeable, "groups", wanted)
                 done = True
             finally:
                 if not done:

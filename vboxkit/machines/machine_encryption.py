@@ -126,6 +126,7 @@ class EncryptableMachine(MachineProperties):
         """
         if self.encryption is None:
             raise not_encrypted(self._subject(), self._state(), "check the password")
+        require_password(password, self._subject())
         return encryption.check(self._api, self.com, password)
 
     @api_call("add the password")

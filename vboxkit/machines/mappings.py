@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 from abc import abstractmethod
 from collections.abc import ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vboxkit.errors import NotFoundError
 from vboxkit.machines.base import ComObject, api_call
-from vboxkit.machines.parts import Part, invalid
+from vboxkit.machines.parts import Part, invalid, near
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-__all__ = ["LiveMapping", "MappingPart", "require_printable", "require_text"]
+__all__ = ["LiveMapping", "MappingPart", "require_printable"]
 
 V = TypeVar("V")
 P = TypeVar("P")
@@ -87,7 +86,7 @@ class LiveMapping(ComObject, MutableMapping[str, V]):
 
     def _missing(self, name: object) -> NotFoundError:
         known = sorted(self._all())
-        near = difflib.get_close_matches(str(name), known, n=3)
+        close = near(str(name), known)
         shown = f"only {known}" if len(known) <= 20 else f"but {len(known)} others"
         return NotFoundError(
             f"{self._owner._subject()} has no {self.noun} {name!r}, {shown}"
@@ -96,8 +95,8 @@ class LiveMapping(ComObject, MutableMapping[str, V]):
             kind=self.noun,
             wanted=str(name),
             available=known,
-            hint=f"did you mean {' or '.join(map(repr, near))}?"
-            if near
+            hint=f"did you mean {' or '.join(map(repr, close))}?"
+            if close
             else "get() returns None if there is none",
         )
 
@@ -257,25 +256,4 @@ def require_printable(obj: ComObject, what: str, name: str, *, longest: int | No
             f"{what} cannot be {name!r}" if len(name) < 100 else f"{what} cannot have {size} bytes",
             hint="printable characters" + (f", 1 to {longest} bytes" if longest else ", not none"),
             operation="set it",
-        )
-
-
-def require_text(obj: ComObject, what: str, value: object, *, longest: int | None = None) -> None:
-    """Refuse a value that is no text, too long, or would not come back as it was."""
-    if not isinstance(value, str):
-        raise TypeError(f"{obj._subject()}: {what} is str, not {type(value).__name__}")
-    size = len(value.encode(errors="replace"))
-    if longest is not None and size > longest:
-        raise invalid(
-            obj,
-            f"{what} cannot have {size} bytes",
-            hint=f"0 to {longest} bytes",
-            operation="set it",
-        )
-    # XML has no place for these: VirtualBox writes U+FFFD for them, so that a machine reads
-    # otherwise after its settings were loaded anew.
-    bad = sorted({c for c in value if (c < " " and c not in "\t\n\r") or "\ud800" <= c <= "\udfff"})
-    if bad:
-        raise invalid(
-            obj, f"{what} cannot hold {bad}", hint="encode binary data", operation="set it"
         )

@@ -109,6 +109,7 @@ class EncryptableMedium(MediumBase):
         """
         if self.encryption is None:
             raise not_encrypted(self._subject(), self._state(), "check the password")
+        require_password(password, self._subject())
         return check(self._api, self.com, password)
 
     def _require_password(self, password: str | None, operation: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -12,11 +13,25 @@ from vboxkit.machines.base import Attribute, ComObject
 from vboxkit.machines.locks import holds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from vboxkit.machines.properties import MachineProperties
 
-__all__ = ["Choice", "MachinePart", "Part", "Setting", "choose", "invalid", "within"]
+__all__ = [
+    "NO_TEXT",
+    "Choice",
+    "MachinePart",
+    "Part",
+    "Setting",
+    "choose",
+    "invalid",
+    "near",
+    "require_text",
+    "within",
+]
+
+#: What XML has no place for: VirtualBox writes U+FFFD for it, cuts the text, or runs out of memory.
+NO_TEXT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 T = TypeVar("T")
 S = TypeVar("S", bound=str)
@@ -127,6 +142,8 @@ class Setting(Attribute[T]):
                 f" not {type(value).__name__}"
             )
             raise TypeError(msg)
+        if isinstance(value, str):
+            require_text(obj, self._python_name, value)
         if self._check is not None:
             self._check(obj, self._python_name, value)
 
@@ -186,13 +203,51 @@ def choose(obj: ComObject, enumeration: str, name: str) -> Any:
     names = [n for n in obj._api.names(enumeration) if not n.startswith(("First", "Last"))]
     if name in names:
         return obj._api.value(enumeration, name)
-    near = difflib.get_close_matches(str(name), names, n=3)
+    close = near(str(name), names)
+    # Members that stand for "no value": some may be set, none is what anybody wants.
+    others = ", ".join(each for each in names if each not in {"Invalid", "NotSet"})
     version = ".".join(map(str, obj._api.version))
     raise invalid(
         obj,
         f"VirtualBox {version} has no {enumeration} {name!r}",
-        hint=f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(names)}",
+        hint=f"did you mean {' or '.join(close)}?" if close else f"one of {others}",
     )
+
+
+def near(text: str, known: Iterable[str]) -> list[str]:
+    """Return the three names at most that a mistyped one may mean, capitals or not."""
+    folded = {name.casefold(): name for name in known}
+    return [folded[name] for name in difflib.get_close_matches(text.casefold(), folded, n=3)]
+
+
+def require_text(obj: ComObject, what: str, value: object, *, longest: int | None = None) -> None:
+    """
+    Refuse a value that is no text, too long, or would not come back as it was.
+
+    Args:
+        obj: Whose text it is, for the message.
+        what: The kind of text, for the message.
+        value: The text; it may be empty.
+        longest: Bytes.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{obj._subject()}: {what} is str, not {type(value).__name__}")
+    size = len(value.encode(errors="replace"))
+    if longest is not None and size > longest:
+        raise invalid(
+            obj,
+            f"{what} cannot have {size} bytes",
+            hint=f"0 to {longest} bytes",
+            operation="set it",
+        )
+    bad = NO_TEXT.search(value)
+    if bad is not None:
+        raise invalid(
+            obj,
+            f"{what} cannot hold the character U+{ord(bad[0]):04X}",
+            hint="leave out control characters; encode binary data",
+            operation="set it",
+        )
 
 
 def within(

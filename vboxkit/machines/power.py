@@ -23,7 +23,7 @@ from vboxkit.errors import (
 from vboxkit.host import driverless
 from vboxkit.machines.attachments import DRIVER_NEEDED
 from vboxkit.machines.events import listen
-from vboxkit.machines.locks import holder, locked
+from vboxkit.machines.locks import holder, locked, require_no_edit
 from vboxkit.machines.progress import Progress
 from vboxkit.machines.states import OFFLINE, ONLINE, MachineState, SessionState
 from vboxkit.settings import StartMode
@@ -64,6 +64,7 @@ def start(machine: MachineProperties, *, mode: StartMode, timeout: Timeout) -> N
             operation="start",
             hint="resume() a paused machine; power_off() one that hangs",
         )
+    require_no_edit(machine, "start it")
     wait_unlocked(machine, deadline)
     _check_ports(machine)
     driver = installation.driver_available()

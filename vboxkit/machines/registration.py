@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from vboxkit.core.steps import step
 from vboxkit.errors import AlreadyExistsError, InvalidStateError, StorageError
-from vboxkit.machines.locks import locked
+from vboxkit.machines.locks import locked, require_no_edit
 from vboxkit.machines.medium_work import full_path
 from vboxkit.machines.progress import Progress, progress_hook
-from vboxkit.machines.snapshot import require_no_edit
 from vboxkit.machines.states import OFFLINE, ONLINE, SessionState
 
 if TYPE_CHECKING:

@@ -19,6 +19,8 @@ from vboxkit.errors import (
 from vboxkit.host import driverless
 from vboxkit.machines import power
 from vboxkit.machines.forwards import release_ports
+from vboxkit.machines.locks import require_no_edit
+from vboxkit.machines.opening import registered
 from vboxkit.machines.progress import Progress, unhooked
 from vboxkit.machines.properties import MachineProperties
 from vboxkit.machines.states import ONLINE, STEADY, SessionState
@@ -37,6 +39,7 @@ def destroy(machine: Machine) -> None:
     if not machine.registered:
         # Its folder may belong to a new machine of the same name by now.
         return
+    require_no_edit(machine, "destroy it")
     clones = machine.linked_clones()
     if clones:
         raise InvalidStateError(
@@ -47,11 +50,26 @@ def destroy(machine: Machine) -> None:
             hint="destroy those machines first",
         )
     api = machine._api
-    files = _own_files(machine)
     folder = machine.folder
+    orphans = _orphans(machine)
+    foreign = [at for com in orphans if folder not in (at := Path(str(com.location))).parents]
+    if foreign:
+        raise InvalidStateError(
+            f"{machine._subject()} ({machine.state}) cannot be destroyed: differencing images that"
+            f" no machine uses stand on its disks: {', '.join(map(str, foreign))}",
+            state=str(machine.state),
+            operation="destroy",
+            hint="delete() them first; machine.storage.disks and vbox.media.tree() show them",
+        )
+    files = _own_files(machine)
     shared = any(other.folder == folder for other in _others(machine))
     with step(f"{machine._subject()}: destroy"):
         _end_process(machine)
+        with unhooked():
+            for com in orphans:
+                Progress(
+                    api, com.deleteStorage(), what="delete an orphan", subject=machine._subject()
+                ).wait(timeout=machine.settings.progress_timeout)
         mode = api.value("CleanupMode", "DetachAllReturnHardDisksOnly")
         release_ports(api, machine.com)
         media = list(machine.com.unregister(mode))
@@ -68,7 +86,12 @@ def destroy(machine: Machine) -> None:
                 progress.wait(timeout=machine.settings.progress_timeout)
         except (ApiError, WaitTimeoutError) as error:
             left.append(f"{folder}: {error}")
-        left += _remove_files(folder, files, shared=shared)
+        left += [
+            f"{file}: a medium that was not attached to it"
+            if registered(api, Path(file)) is not None
+            else f"{file}: {why}"
+            for file, why in _remove_files(folder, files, shared=shared)
+        ]
         _remove_groups(
             folder.parent, Path(str(api.virtualbox.systemProperties.defaultMachineFolder))
         )
@@ -76,7 +99,7 @@ def destroy(machine: Machine) -> None:
             raise CleanupError(
                 f"{machine._subject()} is not registered any more, but not all of it is gone:",
                 left=left,
-                hint="remove these files",
+                hint="remove these files, media by vbox.media[path].delete()",
             )
 
 
@@ -135,7 +158,7 @@ def _own_files(machine: Machine) -> list[Path]:
     return [*files, machine.folder / "serial.log"]
 
 
-def _remove_files(folder: Path, files: list[Path], *, shared: bool) -> list[str]:
+def _remove_files(folder: Path, files: list[Path], *, shared: bool) -> list[tuple[Path, str]]:
     """
     Remove what belongs to the machine; keep foreign files, and name them.
 
@@ -151,7 +174,7 @@ def _remove_files(folder: Path, files: list[Path], *, shared: bool) -> list[str]
         try:
             file.unlink(missing_ok=True)
         except OSError as error:
-            left.append(f"{file}: {error}")
+            left.append((file, str(error)))
     if shared:
         return left
     for place in (folder / "Logs", folder / "Snapshots", folder):
@@ -161,7 +184,7 @@ def _remove_files(folder: Path, files: list[Path], *, shared: bool) -> list[str]
             pass
         except OSError:
             # Not empty: somebody put files there that are not VirtualBox's to delete.
-            left += [f"{file}: not VirtualBox's" for file in place.iterdir() if place == folder]
+            left += [(file, "not VirtualBox's") for file in place.iterdir() if place == folder]
     return left
 
 
@@ -195,6 +218,31 @@ def dependents(machine: Machine, snapshot: Snapshot | None = None) -> list[str]:
             if foreign is None or foreign.symbol != "VBOX_E_OBJECT_NOT_FOUND":
                 raise
     return sorted(names)
+
+
+def _orphans(machine: Machine) -> list[Any]:
+    """Return the differencing images that stand on its disks and nobody uses, children first."""
+    api = machine._api
+
+    def used(medium: Any) -> bool:
+        return bool(api.array(medium, "machineIds")) or any(
+            map(used, api.array(medium, "children"))
+        )
+
+    def whole(medium: Any) -> Iterator[Any]:
+        for child in api.array(medium, "children"):
+            yield from whole(child)
+        yield medium
+
+    states = [machine.com, *(snapshot.com.machine for snapshot in machine.snapshots)]
+    disks = {str(medium.id): medium for com in states for medium in _hard_disks(machine, com)}
+    return [
+        orphan
+        for disk in disks.values()
+        for child in api.array(disk, "children")
+        if not used(child)
+        for orphan in whole(child)
+    ]
 
 
 def _users_of_snapshots(machine: Machine) -> set[str]:

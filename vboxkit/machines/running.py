@@ -170,6 +170,8 @@ class RunnableMachine(MachineProperties):
             InvalidStateError: It came into a hopeless state.
             WaitTimeoutError: It did not come in time.
         """
+        if not states:
+            raise TypeError(f"{self._subject()}: wait_for_state() needs a state to wait for")
         return power.wait_for_state(
             self, states, timeout=timeout, hopeless=set(hopeless) - set(states)
         )

@@ -11,7 +11,7 @@ from vboxkit.core.ports import is_free
 from vboxkit.errors import NotFoundError, PortInUseError, StorageError
 from vboxkit.machines.base import api_call
 from vboxkit.machines.locks import pending_undo
-from vboxkit.machines.parts import Choice, MachinePart, Setting, invalid, within
+from vboxkit.machines.parts import Choice, MachinePart, Setting, invalid, require_text, within
 from vboxkit.machines.states import ONLINE
 
 if TYPE_CHECKING:
@@ -190,6 +190,7 @@ class SerialPort(MachinePart):
             self._lead(mode, path, server=server)
 
     def _lead(self, mode: PortMode, path: str, *, server: bool) -> None:
+        require_text(self, "path", path)
         live = self._machine.state in ONLINE
         if live:
             self._require_there(mode, path, server=server)

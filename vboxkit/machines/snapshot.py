@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,8 @@ from vboxkit.errors import InvalidStateError, NotFoundError
 from vboxkit.machines import rollback, snapshot_tree
 from vboxkit.machines.base import Attribute, ComObject, api_call
 from vboxkit.machines.configuration import ConfigurableMachine
-from vboxkit.machines.locks import holds, locked
-from vboxkit.machines.parts import Setting, invalid
+from vboxkit.machines.locks import locked, require_no_edit
+from vboxkit.machines.parts import Setting, invalid, require_text
 from vboxkit.machines.progress import Progress, progress_hook
 from vboxkit.machines.states import ONLINE
 
@@ -24,25 +23,10 @@ if TYPE_CHECKING:
     from vboxkit.core.waiting import Timeout
     from vboxkit.machines.machine import Machine
     from vboxkit.machines.progress import ProgressHook
+    from vboxkit.machines.record import Record
     from vboxkit.settings import StartMode
 
-__all__ = ["RecordedMachine", "Snapshot", "check_name", "check_text", "require_no_edit"]
-
-#: What XML 1.0 cannot hold, and the settings file is XML: VirtualBox 7.2 cuts a name at NUL,
-#: replaces other ones when the file is read again, and runs out of memory at U+FFFE.
-_NO_TEXT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def check_text(obj: ComObject, what: str, text: str) -> None:
-    """Refuse a text that VirtualBox cannot keep; unlike a name, it may be empty."""
-    bad = _NO_TEXT.search(text)
-    if bad is not None:
-        raise invalid(
-            obj,
-            f"{what} cannot hold the character U+{ord(bad[0]):04X}",
-            hint="leave out control characters",
-            operation=f"set {what}",
-        )
+__all__ = ["RecordedMachine", "Snapshot", "check_name"]
 
 
 def check_name(obj: ComObject, name: str) -> None:
@@ -54,19 +38,7 @@ def check_name(obj: ComObject, name: str) -> None:
             hint="give a name by which it can be found",
             operation="name a snapshot",
         )
-    check_text(obj, "a snapshot's name", name)
-
-
-def require_no_edit(machine: Machine, operation: str) -> None:
-    """Refuse what would save, or throw away, the changes of an `Machine.edit` that is open."""
-    if holds(machine):
-        raise InvalidStateError(
-            f"{machine._subject()} is being changed by this thread: cannot {operation} inside"
-            " edit(), or in a hook of an operation on it",
-            state=str(machine.state),
-            operation=operation,
-            hint="do it before or after that",
-        )
+    require_text(obj, "a snapshot's name", name)
 
 
 class RecordedMachine(ConfigurableMachine):
@@ -98,9 +70,7 @@ class Snapshot(ComObject):
     online = Attribute("online", bool, "Whether it holds the memory of a running guest.")
     #: Milliseconds since the epoch, as VirtualBox keeps it.
     time_ms = Attribute("timeStamp", int, "When it was taken, in milliseconds since the epoch.")
-    description = Setting(
-        "description", str, "A free text; can be set at any time.", check=check_text
-    )
+    description = Setting("description", str, "A free text; can be set at any time.")
 
     def __init__(self, machine: Machine, com: Any) -> None:
         super().__init__(machine._api, com)
@@ -204,6 +174,15 @@ class Snapshot(ComObject):
         return RecordedMachine(self)
 
     # Doing
+
+    def describe(self) -> Record:
+        """
+        Return the machine's configuration as it was; see `Machine.describe`.
+
+        Example:
+            ``print(vboxkit.diff(machine.snapshots["before"], machine))``
+        """
+        return self.hardware.describe()
 
     def restore(
         self, *, timeout: Timeout | None = None, on_update: ProgressHook | None = None

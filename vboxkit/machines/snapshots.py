@@ -8,9 +8,10 @@ from uuid import UUID
 from vboxkit.core.waiting import Deadline
 from vboxkit.errors import NotFoundError
 from vboxkit.machines import snapshot_tree
-from vboxkit.machines.locks import locked
+from vboxkit.machines.locks import locked, require_no_edit
+from vboxkit.machines.parts import require_text
 from vboxkit.machines.progress import Progress, progress_hook, unhooked
-from vboxkit.machines.snapshot import Snapshot, check_name, check_text, require_no_edit
+from vboxkit.machines.snapshot import Snapshot, check_name
 from vboxkit.machines.states import MachineState
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Snapshots:
         machine = self._machine
         require_no_edit(machine, "take a snapshot")
         check_name(machine, name)
-        check_text(machine, "a snapshot's description", description)
+        require_text(machine, "a snapshot's description", description)
         settings = machine.settings
         with (
             progress_hook(on_update),

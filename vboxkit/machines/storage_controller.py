@@ -9,7 +9,7 @@ from vboxkit.errors import AlreadyExistsError, InvalidStateError
 from vboxkit.machines.accessors import one_of
 from vboxkit.machines.base import api_call
 from vboxkit.machines.medium_attachment import MediumAttachment
-from vboxkit.machines.parts import Choice, MachinePart, Setting, invalid
+from vboxkit.machines.parts import Choice, MachinePart, Setting, invalid, require_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -191,6 +191,7 @@ def require_free_name(machine: MachineProperties, name: str) -> None:
     """Refuse a name that a controller of the machine has, and an empty one."""
     if not name.strip():
         raise invalid(machine, "a controller needs a name", hint="its bus is one, as 'SATA'")
+    require_text(machine, "a controller's name", name)
     if name in {
         str(each.name) for each in machine._api.array(machine._current(), "storageControllers")
     }:

@@ -220,6 +220,9 @@ class Machines:
     def __init__(self, vbox: VirtualBox) -> None:
         self._vbox = vbox
 
+    def __repr__(self) -> str:
+        return f"<Machines of {self._vbox!r}>"
+
     def find(self, name: str) -> Machine | None:
         """Return the machine with this name or UUID, or `None`."""
         api = self._vbox._api
