@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.vbox.disks import fill, iso, read
-from vboxkit.errors import InvalidStateError
+from vboxkit.errors import ApiError, InvalidStateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,3 +151,13 @@ def test_immutable_disk_is_for_several_machines(
     assert {machine.disks[0].parent for machine in machines} == {base}
     assert len({machine.disks[0] for machine in machines}) == 2
     assert all(child.auto_reset for child in base.children)
+
+
+def test_a_base_is_not_resized_under_what_stands_on_it(vbox: VirtualBox, place: Path) -> None:
+    """VirtualBox would do it, and leave the images above with the old size."""
+    base = vbox.media.create(place / "base.vdi", size_mb=4)
+    base.create_difference(place / "difference")
+    with pytest.raises(ApiError, match="1 differencing images stand on it") as caught:
+        base.resize(8)
+    assert caught.value.hint
+    assert base.size_mb == 4

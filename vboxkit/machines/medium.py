@@ -213,7 +213,8 @@ class Medium(EncryptableMedium):
             on_update: Called meanwhile; see `vboxkit.progress_hook`.
 
         Raises:
-            ApiError: Smaller than it is, beyond the limit, or its format cannot.
+            ApiError: Smaller than it is, beyond the limit, its format cannot, or differencing
+                images (snapshots, linked clones) stand on it.
             InvalidStateError: A running machine uses it.
         """
         self._require_accessible("resize")
@@ -227,6 +228,13 @@ class Medium(EncryptableMedium):
             )
         if size == self.logical_size_bytes:
             return
+        children = self.children
+        if children:
+            # VirtualBox grows it, and what stands on it keeps the old size.
+            raise self._refusal(
+                f"{len(children)} differencing images stand on it, and would keep the old size",
+                hint="delete the snapshots first, or clone(size_mb=...) the youngest image",
+            )
         hint = "clone(size_mb=...) it into a format that can grow, as VDI or VHD 'Standard'"
         self._drive(self.com.resize(size), f"resize to {size_mb} MiB", timeout, on_update, hint)
         # The old size is kept until the file is looked at.
