@@ -390,11 +390,12 @@ def test_ctrl_c_in_the_middle(  # noqa: PLR0917 - fixtures
     name = label("copy")
     process = child(
         """
-        import sys, vboxkit
+        import sys, threading, vboxkit
         home, what, name, source, appliance = sys.argv[1:]
         def hook(progress):
-            if progress.percent > 0 and progress.what != "read":
+            if 0 < progress.percent < 100 and progress.what != "read":
                 print("now", flush=True)
+                threading.Event().wait(30)  # or the signal may come when it is all over
         with vboxkit.connect(home=home) as vbox, vboxkit.progress_hook(hook):
             try:
                 if what == "clone":
@@ -420,6 +421,46 @@ def test_ctrl_c_in_the_middle(  # noqa: PLR0917 - fixtures
     assert out.splitlines()[-1] == "interrupted"
     assert name not in vbox.machines
     assert inventory() == before
+
+
+def test_ctrl_c_while_machines_are_destroyed(
+    child: Callable[..., subprocess.Popen[str]],
+    vbox: VirtualBox,
+    machine: Machine,
+    label: Callable[[str], str],
+    inventory: Callable[[], set[str]],
+) -> None:
+    """A removal that has begun comes to its end first: each machine is there whole, or gone."""
+    attach_big_disk(machine, 8)
+    name = label("copy")
+    before = inventory()
+    for _ in range(4):
+        machine.clone(name)
+        whole = inventory()
+        process = child(
+            """
+            import sys, vboxkit
+            home, name = sys.argv[1:]
+            with vboxkit.connect(home=home) as vbox:
+                machine = vbox.machines[name]
+                try:
+                    print("now", flush=True)
+                    machine.destroy()
+                except KeyboardInterrupt:
+                    print("interrupted")
+            """,
+            vbox.home,
+            name,
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "now\n"
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, out
+        if name in vbox.machines:
+            assert inventory() == whole
+            vbox.machines[name].destroy()
+        assert inventory() == before
 
 
 _NO_SPACE: Any = """

@@ -5,13 +5,13 @@ from __future__ import annotations
 import signal
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-__all__ = ["Terminated", "ending"]
+__all__ = ["Terminated", "ending", "held"]
 
 #: Where an exception that a signal raises may get lost: ``xpcom.vboxxpcom`` imports under a bare
 #: ``except: pass``, and XPCOM's C code calls back into Python and clears what is raised there.
@@ -57,6 +57,41 @@ def ending(terminated: Callable[[int], BaseException]) -> Iterator[None]:
         for number, (usual, handler) in mine.items():
             if signal.getsignal(number) == handler:
                 signal.signal(number, usual)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """
+    Keep Ctrl-C, and what else asks this process to end, back until the block is over.
+
+    For what must not stop half way, as the removal of a machine, and takes moments. Whoever asks a
+    second time does not wait. Only in the main thread, where Python runs handlers.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked: list[int] = []
+    before: dict[int, Any] = {}
+
+    def keep(number: int, frame: FrameType | None) -> None:
+        if asked:
+            before[number](number, frame)
+        asked.append(number)
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        # One without a handler ends the process on the spot, here as elsewhere.
+        if number is not None and callable(signal.getsignal(number)):
+            before[number] = signal.getsignal(number)
+    try:
+        for number in before:
+            signal.signal(number, keep)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if len(asked) == 1:
+            _send(asked[0])
 
 
 class _Handlers:

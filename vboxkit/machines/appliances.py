@@ -19,6 +19,7 @@ from vboxkit.errors import (
     VBoxKitError,
 )
 from vboxkit.machines.clones import folder_in_use, require_free_name
+from vboxkit.machines.opening import remove_new
 from vboxkit.machines.progress import Progress, progress_hook, unhooked
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ class Appliances:
                 Progress(api, com.importMachines(options), what="import", subject=subject).wait(
                     timeout=deadline
                 )
+                (uuid,) = api.array(com, "machines")
+                machine = vbox.machines[str(uuid)]
                 done = True
             except ProgressCanceledError:
                 raise
@@ -107,8 +110,7 @@ class Appliances:
                 if not done:
                     with unhooked():
                         self._take_back(com, folder, known, fresh=fresh)
-            (uuid,) = api.array(com, "machines")
-        return vbox.machines[str(uuid)]
+        return machine
 
     def _take_back(self, com: Any, folder: Path, known: set[str], *, fresh: bool) -> None:
         """
@@ -128,13 +130,7 @@ class Appliances:
                 if machine is not None:
                     machine.destroy()
         # Canceled at its second disk, VirtualBox 7.2 leaves the first one registered.
-        for medium in api.array(api.virtualbox, "hardDisks"):
-            if str(medium.id) in known or folder not in Path(str(medium.location)).parents:
-                continue
-            with self._ignoring():
-                medium.deleteStorage().waitForCompletion(10_000)
-            with self._ignoring():
-                medium.close()  # it had no file any more; otherwise it is gone by now
+        remove_new(api, folder, known=lambda medium: str(medium.id) in known)
         if fresh and not folder_in_use(api, folder):
             shutil.rmtree(folder, ignore_errors=True)
 

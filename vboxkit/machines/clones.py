@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from vboxkit.com.versions import create_machine
+from vboxkit.core.signals import held
 from vboxkit.core.waiting import Deadline
 from vboxkit.errors import AlreadyExistsError, ApiError, InvalidStateError, StorageError
+from vboxkit.machines.opening import remove_new
 from vboxkit.machines.parts import invalid
 from vboxkit.machines.progress import Progress, unhooked
 from vboxkit.machines.states import ONLINE
@@ -226,11 +228,13 @@ def copy_registered(
         Progress(api, progress, what=what, subject=machine._subject()).wait(timeout=deadline)
         for key, value in (extra_data or {}).items():
             target.setExtraData(key, value)
-        api.virtualbox.registerMachine(target)
-        done = True
+        with held():  # whether it is registered must be known
+            api.virtualbox.registerMachine(target)
+            done = True
     finally:
         if not done:
-            _discard(api, target, own, there)
+            with held():
+                _discard(api, target, own, there)
     return target
 
 
@@ -298,6 +302,8 @@ def _discard(api: Any, target: Any, folder: Path, there: set[Path]) -> None:
     except Exception as error:
         if api.foreign(error) is None:
             raise
+    # Canceled at a moment that is not known, a clone's disk stays registered and attached nowhere.
+    remove_new(api, folder, known=lambda medium: Path(str(medium.location)) in there)
     if folder not in there:
         shutil.rmtree(folder, ignore_errors=True)
     for path in sorted({*folder.rglob("*"), *folder.parents} - there, reverse=True):

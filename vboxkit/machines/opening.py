@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vboxkit.com.api import ForeignError
@@ -11,12 +13,11 @@ from vboxkit.machines.medium_formats import formats
 from vboxkit.machines.medium_work import full_path, require_writable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from vboxkit.com.api import Api
 
-__all__ = ["open_medium", "raw_media", "registered", "require_new"]
+__all__ = ["open_medium", "raw_media", "registered", "remove_new", "require_new"]
 
 #: What openMedium() says of files that are no image, or an image of another kind of medium.
 _NO_IMAGE = {"VBOX_E_FILE_ERROR", "VBOX_E_IPRT_ERROR", "VBOX_E_OBJECT_NOT_FOUND", "E_FAIL"}
@@ -52,6 +53,39 @@ def registered(api: Api, what: Path | str) -> Any:
             if api.foreign(error) is None:
                 raise
     return None
+
+
+def remove_new(api: Api, folder: Path, *, known: Callable[[Any], bool]) -> None:
+    """
+    Delete and forget the hard disks in a folder that an operation has made and not finished.
+
+    Args:
+        api: The way in.
+        folder: Where it made them.
+        known: Says of a raw medium whether it was there before.
+    """
+    for com in raw_media(api, "hardDisks"):
+        try:
+            if folder not in Path(str(com.location)).parents or known(com):
+                continue
+        except Exception as error:
+            if api.foreign(error) is None:
+                raise
+            continue
+        with _quietly(api):
+            com.deleteStorage().waitForCompletion(10_000)
+        with _quietly(api):
+            com.close()  # it had no file any more; otherwise it is gone by now
+
+
+@contextmanager
+def _quietly(api: Api) -> Iterator[None]:
+    """Go on when VirtualBox cannot remove one thing."""
+    try:
+        yield
+    except Exception as error:
+        if api.foreign(error) is None:
+            raise
 
 
 def require_new(api: Api, path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vboxkit.core import processes
+from vboxkit.core.signals import held
 from vboxkit.core.steps import step
 from vboxkit.core.waiting import Deadline
 from vboxkit.errors import (
@@ -70,37 +71,51 @@ def destroy(machine: Machine) -> None:
                 Progress(
                     api, com.deleteStorage(), what="delete an orphan", subject=machine._subject()
                 ).wait(timeout=machine.settings.progress_timeout)
-        mode = api.value("CleanupMode", "DetachAllReturnHardDisksOnly")
-        release_ports(api, machine.com)
-        media = list(machine.com.unregister(mode))
-        # From here on it is out of the registry: what fails now is a leftover, not a refusal.
-        left: list[str] = []
-        try:
-            progress = Progress(
-                api,
-                machine.com.deleteConfig(media),
-                what="delete its files",
-                subject=machine._subject(),
-            )
-            with unhooked():  # a hook that raises would leave the rest
-                progress.wait(timeout=machine.settings.progress_timeout)
-        except (ApiError, WaitTimeoutError) as error:
-            left.append(f"{folder}: {error}")
-        left += [
-            f"{file}: a medium that was not attached to it"
-            if registered(api, Path(file)) is not None
-            else f"{file}: {why}"
-            for file, why in _remove_files(folder, files, shared=shared)
-        ]
-        _remove_groups(
-            folder.parent, Path(str(api.virtualbox.systemProperties.defaultMachineFolder))
+        # Half of it done, it would be in no list any more, and its disks still there.
+        with held():
+            _remove(machine, files, shared=shared)
+
+
+def _remove(machine: Machine, files: list[Path], *, shared: bool) -> None:
+    """
+    Take a machine that does not run out of the registry, and delete what it is made of.
+
+    Args:
+        machine: The machine.
+        files: What may be left of it, beside its disks.
+        shared: Another machine is in its folder.
+    """
+    api = machine._api
+    folder = machine.folder
+    mode = api.value("CleanupMode", "DetachAllReturnHardDisksOnly")
+    release_ports(api, machine.com)
+    media = list(machine.com.unregister(mode))
+    # From here on it is out of the registry: what fails now is a leftover, not a refusal.
+    left: list[str] = []
+    try:
+        progress = Progress(
+            api,
+            machine.com.deleteConfig(media),
+            what="delete its files",
+            subject=machine._subject(),
         )
-        if left:
-            raise CleanupError(
-                f"{machine._subject()} is not registered any more, but not all of it is gone:",
-                left=left,
-                hint="remove these files, media by vbox.media[path].delete()",
-            )
+        with unhooked():  # a hook that raises would leave the rest
+            progress.wait(timeout=machine.settings.progress_timeout)
+    except (ApiError, WaitTimeoutError) as error:
+        left.append(f"{folder}: {error}")
+    left += [
+        f"{file}: a medium that was not attached to it"
+        if registered(api, Path(file)) is not None
+        else f"{file}: {why}"
+        for file, why in _remove_files(folder, files, shared=shared)
+    ]
+    _remove_groups(folder.parent, Path(str(api.virtualbox.systemProperties.defaultMachineFolder)))
+    if left:
+        raise CleanupError(
+            f"{machine._subject()} is not registered any more, but not all of it is gone:",
+            left=left,
+            hint="remove these files, media by vbox.media[path].delete()",
+        )
 
 
 def _end_process(machine: Machine) -> None:
