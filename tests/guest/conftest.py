@@ -78,6 +78,9 @@ def make_ssh(keys: dict[str, Path]) -> Iterator[MakeSSH]:
                 "key_file": keys["user"],
                 "password": None,
                 "host_key": None,
+                "passphrase": None,
+                "agent": False,
+                "answer": None,
             }
             who |= {name: options.pop(name) for name in list(options) if name in who}
             options.setdefault("settings", Settings(ssh_timeout=5, command_timeout=10))

@@ -20,8 +20,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import paramiko
-from paramiko import sftp as _sftp
-from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_SUCCEEDED, cMSG_CHANNEL_REQUEST
+from paramiko.common import (
+    AUTH_FAILED,
+    AUTH_PARTIALLY_SUCCESSFUL,
+    AUTH_SUCCESSFUL,
+    OPEN_SUCCEEDED,
+    cMSG_CHANNEL_REQUEST,
+)
+from paramiko.server import InteractiveQuery
+
+from tests.guest.forwarding import Forwarding
+from tests.guest.served_files import Folder
+from tests.guest.terminals import Terminals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +95,11 @@ class Guest:
     key: paramiko.PKey
     user_key: paramiko.PKey | None = None
     password: str | None = None
+    #: What it asks for in a conversation, with the answer.
+    questions: dict[str, str] = field(default_factory=dict)
+    #: Whether a key is only half of the way in.
+    key_is_half: bool = False
+    auths: str = "publickey,password"
     sftp: bool = True
     posix_rename: bool = True
     #: What the next connections do, in order; those after them do nothing wrong.
@@ -92,6 +107,9 @@ class Guest:
     #: Commands that are not run: exit code, standard output, standard error; -n is a signal.
     scripted: dict[str, tuple[int, bytes, bytes]] = field(default_factory=dict)
     forbidden: Path | None = None
+    terminals: bool = True
+    #: A folder whose programs come before those of this machine.
+    path: Path | None = None
     listen: bool = True
     full_after: int | None = None
 
@@ -107,6 +125,10 @@ class Guest:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.threads: list[threading.Thread] = []
         self.files: list[Any] = []
+        #: Of tunnels: the targets asked for, sockets, and what ends a connection that hangs.
+        self.asked: list[tuple[str, int]] = []
+        self.ends: list[socket.socket] = []
+        self.silence = threading.Event()
         self.closing = False
 
     def __enter__(self) -> Self:
@@ -133,11 +155,15 @@ class Guest:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
         self.disconnect()
+        self.silence.set()
+        for end in self.ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
         for thread in [*self.threads, *self.transports]:
             if thread.ident is not None:
                 thread.join(5)
                 assert not thread.is_alive(), thread
-        for file in self.files:
+        for file in (*self.files, *self.ends):
             file.close()
 
     def disconnect(self) -> None:
@@ -177,31 +203,45 @@ class Guest:
                 )
             self.transports.append(transport)
             server = _Server(self, sock, plan)
+            server.transport = transport
             with suppress(paramiko.SSHException, EOFError):
                 transport.start_server(event=threading.Event(), server=server)
 
 
-class _Server(paramiko.ServerInterface):
+class _Server(Terminals, Forwarding):
     def __init__(self, guest: Guest, sock: FaultySocket, plan: Plan) -> None:
+        super().__init__()
         self.guest, self.sock, self.plan = guest, sock, plan
+        self.finish = _finish
 
     def _reached(self, point: Point) -> None:
         if self.plan.at == point:
             self.sock.trip(self.plan.how)
 
     def get_allowed_auths(self, username: str) -> str:
-        return "publickey,password"
+        return str(self.guest.auths)
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
         self.guest.offers += 1
         self._reached("login")
         good = self.guest.user_key is not None and key.asbytes() == self.guest.user_key.asbytes()
+        if good and self.guest.key_is_half:
+            return AUTH_PARTIALLY_SUCCESSFUL
         return AUTH_SUCCESSFUL if good else AUTH_FAILED
 
     def check_auth_password(self, username: str, password: str) -> int:
         self.guest.offers += 1
         self._reached("login")
         good = self.guest.password is not None and password == self.guest.password
+        return AUTH_SUCCESSFUL if good else AUTH_FAILED
+
+    def check_auth_interactive(self, username: str, submethods: str) -> Any:
+        self.guest.offers += 1
+        prompts = [(prompt, prompt == "Name:") for prompt in self.guest.questions]
+        return InteractiveQuery("", "", *prompts) if prompts else AUTH_FAILED
+
+    def check_auth_interactive_response(self, responses: list[str]) -> int:
+        good = responses == list(self.guest.questions.values())
         return AUTH_SUCCESSFUL if good else AUTH_FAILED
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
@@ -214,7 +254,8 @@ class _Server(paramiko.ServerInterface):
         self._reached("exec")  # last: from here on the client may look
         if text.endswith("; refuse"):
             return False
-        self.guest.spawn(self._run, channel, text)
+        terminal = channel.chanid in self.terminals
+        self.guest.spawn(self.in_terminal if terminal else self._run, channel, text)
         return True
 
     def _run(self, channel: paramiko.Channel, text: str) -> None:
@@ -234,6 +275,7 @@ class _Server(paramiko.ServerInterface):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=self.guest.folder,
+            env={**os.environ, "PATH": f"{self.guest.path or ''}:{os.environ['PATH']}"},
             start_new_session=True,
         )
         self.guest.processes.append(process)
@@ -243,7 +285,7 @@ class _Server(paramiko.ServerInterface):
         stdin = process.stdin
 
         def feed() -> None:
-            with suppress(OSError), stdin:
+            with suppress(OSError, EOFError), stdin:
                 while block := channel.recv(1 << 16):
                     stdin.write(block)
                     stdin.flush()
@@ -281,86 +323,3 @@ def _finish(channel: paramiko.Channel, code: int) -> None:
         message.add_string("")
         channel.transport._send_user_message(message)  # type: ignore[union-attr]
     channel.close()
-
-
-def _none(_: object) -> None:
-    pass
-
-
-class _Handle(paramiko.SFTPHandle):
-    def __init__(self, flags: int, folder: Folder) -> None:
-        super().__init__(flags)
-        self.folder = folder
-
-    def read(self, offset: int, length: int) -> bytes | int:
-        if self.folder.plan.at == "file" and offset > 50_000:
-            self.folder.sock.trip(self.folder.plan.how)
-        return super().read(offset, length)
-
-    def write(self, offset: int, data: Any) -> int:
-        if self.folder.plan.at == "file" and offset > 50_000:
-            self.folder.sock.trip(self.folder.plan.how)
-        full = self.folder.guest.full_after
-        if full is not None and offset + len(data) > full:
-            return _sftp.SFTP_FAILURE
-        return super().write(offset, data)
-
-
-class Folder(paramiko.SFTPServerInterface):
-    """The files, by their own names; nothing outside of the server's folder."""
-
-    def __init__(
-        self, server: Any, guest: Guest, sock: FaultySocket, plan: Plan, *more: Any
-    ) -> None:
-        super().__init__(server)
-        self.guest, self.sock, self.plan = guest, sock, plan
-
-    def _do(self, path: str, action: Callable[[], Any]) -> Any:
-        inside = path.startswith(str(self.guest.folder))
-        no = self.guest.forbidden
-        if not inside or (no is not None and path.startswith(str(no))):
-            return _sftp.SFTP_PERMISSION_DENIED
-        try:
-            result = action()
-        except OSError as error:
-            return paramiko.SFTPServer.convert_errno(error.errno or 0)
-        return _sftp.SFTP_OK if result is None else result
-
-    def stat(self, path: str) -> Any:
-        return self._do(path, lambda: paramiko.SFTPAttributes.from_stat(Path(path).stat()))
-
-    lstat = stat
-
-    def open(self, path: str, flags: int, attr: Any) -> Any:
-        def action() -> _Handle:
-            descriptor = os.open(path, flags, 0o666)
-            handle = _Handle(flags, self)
-            file = os.fdopen(descriptor, "rb" if flags & 3 == os.O_RDONLY else "wb", buffering=0)
-            self.guest.files.append(file)
-            if flags & 3 == os.O_RDONLY:
-                handle.readfile = file  # type: ignore[attr-defined]
-            else:
-                handle.writefile = file  # type: ignore[attr-defined]
-            return handle
-
-        return self._do(path, action)
-
-    def chattr(self, path: str, attr: Any) -> Any:
-        def action() -> None:
-            if attr.st_mode is not None:
-                Path(path).chmod(attr.st_mode)
-
-        return self._do(path, action)
-
-    def remove(self, path: str) -> Any:
-        return self._do(path, lambda: Path(path).unlink())
-
-    def rename(self, old: str, new: str) -> Any:
-        if Path(new).exists():
-            return _sftp.SFTP_FAILURE
-        return self._do(new, lambda: _none(Path(old).rename(new)))
-
-    def posix_rename(self, old: str, new: str) -> Any:
-        if not self.guest.posix_rename:
-            return _sftp.SFTP_OP_UNSUPPORTED
-        return self._do(new, lambda: _none(Path(old).replace(new)))

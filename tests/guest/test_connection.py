@@ -191,7 +191,7 @@ def test_silence_while_running(
     make_guest: MakeGuest, make_ssh: MakeSSH, at: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A guest that stops talking in the middle is a timeout that says what is known."""
-    monkeypatch.setattr("vboxkit.guest.commands._ORDER", 0.3)
+    monkeypatch.setattr("vboxkit.guest.commands.ORDER", 0.3)
     ssh = make_ssh(make_guest(plans=[plan(at, "hang")]))
     ssh.connect()
     begin = time.monotonic()

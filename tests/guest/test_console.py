@@ -94,3 +94,33 @@ def test_import_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_an_earlier_file_is_the_beginning(tmp_path: Path) -> None:
+    """Text, marks and searches go over both files, as if they were one."""
+    log = SerialLog(tmp_path / "b", earlier=tmp_path / "a")
+    (tmp_path / "a").write_bytes(b"one\r\ntw")
+    (tmp_path / "b").write_bytes(b"o\r\nthree")
+    assert log.text() == "one\r\ntwo\r\nthree"
+    assert log.mark() == 15
+    assert log.text(start=9) == "\nthree"
+    assert log.text(start=3) == "\r\ntwo\r\nthree"
+    assert log.wait_for(r"two\r\n(\w+)", timeout=0)[1] == "three"
+    assert log.text(start=99) == log.text()
+
+
+def test_lines_are_followed_as_they_come(tmp_path: Path) -> None:
+    """Whole lines come at once, the prompt at the end when the time is up."""
+    log = SerialLog(tmp_path / "log")
+    log.path.write_bytes(b"old\n")
+
+    def speak() -> None:
+        with log.path.open("ab", buffering=0) as file:
+            file.write("one\r\nt\u00e4".encode()[:-1])
+            file.write("\u00e4".encode()[1:] + b"o\r\nlogin: ")
+
+    timer = threading.Timer(0.1, speak)
+    timer.start()
+    assert list(log.follow(timeout=1)) == ["one", "t\u00e4o", "login: "]
+    timer.join()
+    assert next(log.follow(start=0, timeout=0)) == "old"

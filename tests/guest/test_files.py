@@ -178,19 +178,70 @@ def test_interrupted_put_by_shell(make_guest: MakeGuest, make_ssh: MakeSSH) -> N
                 guest.disconnect()
             return b"x" * size if self.blocks < 10 else b""
 
-    from vboxkit.guest.patience import Patience
+    from vboxkit.guest.filesystem import Content
 
-    target = f"{guest.folder}/x"
     with pytest.raises(GuestConnectionError):
-        ssh._store_by_shell(
-            Cutting(),  # type: ignore[arg-type]
-            10 << 15,
-            target + ".part",
-            target,
-            None,
-            Patience(stall=5),
-        )
+        ssh._store(Content(Cutting(), 10 << 15), f"{guest.folder}/x", 5)  # type: ignore[arg-type]
     assert not (guest.folder / "x").exists()
+
+
+def test_a_file_that_changes(served: Any, make_ssh: MakeSSH, tmp_path: Path) -> None:
+    """A file that grows while it is copied fails the copy, and nothing of it stays."""
+    source = tmp_path / "log"
+    source.write_bytes(DATA)
+
+    def grow(*_: object) -> None:
+        with source.open("ab") as stream:
+            stream.write(b"x")
+
+    with pytest.raises(GuestFileError, match="log on this machine: it changed"):
+        make_ssh(served).put(source, f"{served.folder}/x", progress=grow)
+    assert names(served.folder) == []
+
+
+def test_permissions_and_time(served: Any, make_ssh: MakeSSH, tmp_path: Path) -> None:
+    """They go both ways, but nothing that comes from the guest runs as the user here."""
+    source = tmp_path / "f"
+    source.write_text("f")
+    source.chmod(0o640)
+    os.utime(source, (1_600_000_000, 1_600_000_000))
+    ssh = make_ssh(served)
+    ssh.put(source, f"{served.folder}/f")
+    (served.folder / "f").chmod(0o4751)
+    for path in (served.folder / "f", ssh.get(f"{served.folder}/f", tmp_path / "back")):
+        assert int(path.stat().st_mtime) == 1_600_000_000
+    assert stat.S_IMODE((tmp_path / "back").stat().st_mode) == 0o751
+
+
+def test_progress(served: Any, make_ssh: MakeSSH, tmp_path: Path) -> None:
+    """The bytes done grow to the bytes in all."""
+    (tmp_path / "f").write_bytes(DATA)
+    ssh = make_ssh(served)
+    for copy in (
+        lambda tell: ssh.put(tmp_path / "f", f"{served.folder}/f", progress=tell),
+        lambda tell: ssh.get(f"{served.folder}/f", tmp_path / "b", progress=tell),
+    ):
+        told: list[tuple[int, int, str]] = []
+        copy(lambda *what: told.append(what))  # noqa: B023 - called at once
+        assert told[-1] == (len(DATA), len(DATA), "f")
+        assert [what[0] for what in told] == sorted(what[0] for what in told)
+        assert len(told) > 3
+
+
+def test_leftovers_here(ssh: SSH, guest: Any, tmp_path: Path) -> None:
+    """What a process that died left is removed with the next copy; a copy that goes on is not."""
+    import fcntl
+
+    (guest.folder / "f").write_text("f")
+    old, used, new = (tmp_path / f".f.{n}2345678.part" for n in ("1", "2", "3"))
+    for path in (old, used, new):
+        path.write_text("half")
+    for path in (old, used):
+        os.utime(path, (1, 1))
+    with used.open() as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        ssh.get(f"{guest.folder}/f", tmp_path / "f")
+    assert names(tmp_path) == sorted(["f", "guest", used.name, new.name])
 
 
 def test_without_posix_rename(make_guest: MakeGuest, make_ssh: MakeSSH) -> None:

@@ -108,11 +108,20 @@ def test_killed_ten_times(vm_run: Runs) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", [2.5, 4.5])
-def test_killed_while_building(own_home: Runs, moment: float) -> None:
+@pytest.mark.parametrize("sign", ["*.vbox", "serial.log", "*.sav"])
+def test_killed_while_building(own_home: Runs, sign: str) -> None:
     """``kill -9`` while the image is built: the next run builds it, and nothing else is left."""
     own_home.pytester.makepyfile("def test_x(vm_image): pass")
-    _kill_after(own_home.start(), moment)
+    process = own_home.start()
+    wait_until(
+        lambda: process.poll() is not None or any(own_home.home.rglob(sign)) or None,
+        what=f"a file {sign} in {own_home.home}",
+        timeout=120,
+        poll=0.02,
+    )
+    assert process.poll() is None, process.communicate()
+    process.kill()
+    process.communicate()
     _next_run(own_home)
     assert len(own_home.look()["images"]) == 1
 

@@ -120,7 +120,8 @@ def test_help_has_an_example(words: list[str], capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize("name", COMMANDS)
 def test_summaries_are_the_commands_own(name: str) -> None:
     """The list of commands, which loads none of them, says what they say themselves."""
-    command = getattr(import_module(f"vboxkit.cli.{name}"), name)
+    function = name.replace("-", "_")
+    command = getattr(import_module(f"vboxkit.cli.{function}"), function)
     assert command.help.strip().splitlines()[0] == COMMANDS[name]
     assert cli.get_command(click.Context(cli), name) is command
 

@@ -8,9 +8,12 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
 from vboxkit.core.resources import resource
-from vboxkit.errors import SetupError, StorageError
+from vboxkit.errors import SetupError
+from vboxkit.guest import generate_key
 from vboxkit.host import apt, debian, recipes
 from vboxkit.lab import images
 
@@ -132,13 +135,61 @@ def test_the_digest_is_of_the_recipe(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 
 def test_to_name_it_does_not_make_it(cache: Path) -> None:
-    """The source is there at once; that the appliance is missing shows when it is read."""
+    """The source is there at once, and known by the recipe: neither appliance nor key is read."""
     source = images.source_of("debian")
     assert source.name == "debian"
     assert source.credentials.host_key is None
+    assert source.content_digest() == debian.recipe_digest()
+    assert len(source.digest((7, 2, 22))) == 64
     assert not list(cache.iterdir())
-    with pytest.raises(StorageError, match=r"debian\.ova"):
-        source.content_digest()
+
+
+def test_the_image_is_known_without_the_appliance(cache: Path) -> None:
+    """An image stays the same one when its appliance is gone, or was made again."""
+    missing = images.source_of("debian").digest((7, 2, 22))
+    _made(cache, debian.recipe_digest(), "c0ffee")
+    assert images.source_of("debian").digest((7, 2, 22)) == missing
+
+
+def test_the_key_of_its_forks(tmp_path: Path) -> None:
+    """It is of the kind whose signatures the server, which is emulated, checks at least cost."""
+    kind = images.source_of("debian").key_kind
+    path = generate_key(tmp_path / "key", kind=kind)
+    key = load_ssh_private_key(path.read_bytes(), password=None)
+    assert isinstance(key, RSAPrivateKey)
+    assert key.key_size == 2048
+    assert path.with_suffix(".pub").read_text().startswith("ssh-rsa ")
+    settings = resource("debian/files/etc/ssh/sshd_config.d/vboxkit.conf").read_text()
+    assert "PubkeyAcceptedAlgorithms rsa-sha2-512," in settings
+
+
+def test_older_ones_are_removed(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Making one removes those of older recipes, but not those that an image was made from."""
+    old, used = _made(cache, "0" * 16, "a"), _made(cache, "1" * 16, "b")
+    other = cache / "debian" / "notes"
+    other.mkdir()
+
+    def make(folder: Path) -> None:
+        _made(cache, folder.name, "c")
+
+    monkeypatch.setattr(debian, "_make", make)
+    new = debian.appliance(keep=[used.name]).folder
+    assert not old.exists()
+    assert used.exists()
+    assert other.exists()
+    shutil.rmtree(new)
+    assert debian.appliance().content == "c"
+    assert used.exists(), "nobody said what is in use"
+
+
+def _made(cache: Path, recipe: str, content: str) -> Path:
+    folder = cache / "debian" / recipe
+    folder.mkdir(parents=True)
+    (folder / "debian.ova").write_bytes(b"ova")
+    (folder / "id_ecdsa").write_text(content)
+    (folder / "host_key.pub").write_text("ecdsa-sha2-nistp256 AAAA\n")
+    (folder / "debian.ova.sha256").write_text(f"{content}  debian.ova\n")
+    return folder
 
 
 def test_what_was_made_is_found(cache: Path) -> None:
@@ -150,8 +201,9 @@ def test_what_was_made_is_found(cache: Path) -> None:
     assert debian.expected().content == ""
     (folder / "debian.ova.sha256").write_text("c0ffee  debian.ova\n")
     assert debian.appliance() == debian.expected()
-    source = images.source_of("debian", make=True)
-    assert source.content_digest() == "c0ffee"
+    source = images.source_of("debian")
+    assert source.make is not None
+    assert source.make([]).appliance == folder / "debian.ova"
     assert source.credentials.host_key == "ecdsa-sha2-nistp256 AAAA"
     assert source.credentials.key_file == folder / "id_ecdsa"
     (folder / "debian.ova").unlink()

@@ -26,7 +26,7 @@ OTHER: dict[str, dict[str, Any]] = {
         "description": "two\nlines",
         "boot_order": ("Network", "DVD"),
         "pointing": "USBTablet",
-        "keyboard": "USBKeyboard",
+        "keyboard_type": "USBKeyboard",
         "clipboard": "Bidirectional",
         "clipboard_files": True,
         "drag_and_drop": "HostToGuest",

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vboxkit import MachineState
-from vboxkit.errors import AlreadyExistsError, InvalidStateError, NotFoundError
+from vboxkit import Machine, MachineState
+from vboxkit.errors import AlreadyExistsError, ApiError, InvalidStateError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -211,3 +211,39 @@ def test_forks_of_one_machine_go_in_any_order(vm: VM) -> None:
     assert vm.linked_clones() == []
     assert len(vm.snapshots) == 0
     assert vm.ssh.run("true").ok
+
+
+def test_a_plain_machine_is_forked_several_times(vm: VM, vm_lab: Lab) -> None:
+    """Not only the lab's machines: of one snapshot, all running, and it goes with the last."""
+    machine = vm_lab.vbox.machines[vm.name]
+    assert type(machine) is Machine
+    before = [snapshot.name for snapshot in machine.snapshots]
+    forks = machine.fork(n=2)
+    try:
+        assert [fork.name for fork in forks] == sorted({fork.name for fork in forks})
+        assert {fork.state for fork in forks} == {MachineState.RUNNING}
+        assert len({fork.parent_snapshot for fork in forks}) == 1
+        assert len({fork.forwards[22].host_port for fork in forks} | {vm.ssh_port}) == 3
+    finally:
+        for fork in forks:
+            fork.destroy()
+    assert [snapshot.name for snapshot in machine.snapshots] == before
+
+
+@pytest.mark.parametrize("count", [0, -1, True, 1.5])
+def test_no_such_number_of_forks(vm: VM, count: int) -> None:
+    """It is refused, and the snapshot that was taken for it is gone."""
+    with pytest.raises(ApiError, match="forks of"):
+        vm.fork(n=count)
+    assert len(vm.snapshots) == 0
+
+
+def test_the_guest_takes_its_own_address(vm: VM) -> None:
+    """A fork's card has that of its image, until it is refreshed; the connection goes on."""
+    own = vm.network[0].mac.lower()
+    read = "cat /sys/class/net/eth0/address"
+    assert vm.ssh.succeed(read).strip() != own
+    vm.refresh("mac-address")
+    assert vm.ssh.succeed(read).strip() == own
+    vm.ssh.close()
+    assert vm.ssh.succeed(read).strip() == own

@@ -12,7 +12,7 @@ import pytest
 from vboxkit.core.processes import ProcessId
 from vboxkit.errors import ApiError, NotFoundError, StorageError, VBoxKitError, WaitTimeoutError
 from vboxkit.guest import Credentials
-from vboxkit.lab import images, leases
+from vboxkit.lab import images, leases, reaper
 from vboxkit.lab.places import TAG_LEASE
 
 if TYPE_CHECKING:
@@ -119,6 +119,20 @@ def test_what_a_dead_process_left_is_removed(vm_lab: Lab, vm_image: Image) -> No
     assert name not in vm_lab.vbox.machines
     assert not folder.exists()
     assert not process.alive
+
+
+def test_a_renamed_leftover_is_removed(vm_lab: Lab, vm_image: Image) -> None:
+    """A fork that was given another name is known by its id."""
+    vm = vm_lab.fork(vm_image, wait=False)
+    label = vm.name
+    vm.power_off()
+    vm.name = f"{label}-renamed"
+    lease = leases.find(vm_lab.places.leases, label)
+    assert lease is not None
+    reaper.reclaim(vm_lab.vbox, vm_lab.places, lease)
+    assert f"{label}-renamed" not in vm_lab.vbox.machines
+    assert leases.find(vm_lab.places.leases, label) is None
+    vm.destroy()
 
 
 def test_kept_machines_stay_until_asked_for(vm_lab: Lab, vm_image: Image) -> None:

@@ -13,6 +13,8 @@ from vboxkit.core import processes
 from vboxkit.core.waiting import wait_until
 from vboxkit.errors import ApiError, InvalidStateError, WaitTimeoutError
 from vboxkit.lab import leases
+from vboxkit.lab import pool as pools
+from vboxkit.lab.places import TAG_LEASE
 from vboxkit.lab.pool import Pool
 
 if TYPE_CHECKING:
@@ -142,3 +144,101 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert name not in vm_lab.vbox.machines
     assert leases.find(vm_lab.places.leases, name) is None
     assert not (vm_lab.places.pool / f"{name}.json").exists()
+
+
+def test_a_member_is_replaced_when_its_time_is_over(vm_lab: Lab, vm_image: Image) -> None:
+    """Its lease has an end while it waits, none once it is taken; an old one is not given out."""
+    folder = vm_lab.places.leases
+    with vm_lab.pool(vm_image, size=1, ttl=2.0) as pool:
+        (first,) = pool.wait_full()._ready
+        lease = leases.find(folder, first.name)
+        assert lease is not None
+        assert lease.expires is not None
+        wait_until(lambda: pool._stale(first) or None, what="its end", timeout=30)
+        second = pool.take(timeout=60)
+        assert second != first
+        wait_until(lambda: None if first.registered else True, what="it to go", timeout=30)
+        lease = leases.find(folder, second.name)
+        assert lease is not None
+        assert lease.expires is None
+        assert second.get_extra_data(TAG_LEASE) == lease.encoded()
+        second.destroy()
+        pool._ttl = 60.0
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_the_first_command_finds_a_shell(vm_lab: Lab, vm_image: Image, *, paused: bool) -> None:
+    """It was started before the member waited, and the clock is right within a second."""
+    with vm_lab.pool(vm_image, size=1, paused=paused) as pool:
+        vm = pool.wait_full().take()
+        (shell,) = vm.ssh._prepared
+        assert shell.usable
+        before = time.time()
+        guest = int(vm.ssh.succeed("date +%s"))
+        assert before - 1 <= guest <= time.time() + 1
+        assert not vm.ssh._prepared
+        vm.destroy()
+
+
+def test_running_members_are_tried(
+    vm_lab: Lab, vm_image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One whose SSH server is gone, although its connection stands, is replaced meanwhile."""
+    monkeypatch.setattr(pools, "_ROUND_TRIP", 0.0)
+    monkeypatch.setattr(pools, "_LOOK", 0.2)
+    with vm_lab.pool(vm_image, size=1, paused=False) as pool:
+        (deaf,) = pool.wait_full()._ready
+        # Nobody of the guest's side of this connection answers any more, and nobody hangs up.
+        with vm_lab.vbox.machines[deaf.name].edit() as live:
+            live.network[0].cable_connected = False
+        wait_until(
+            lambda: (deaf not in pool._ready and len(pool) == 1) or None,
+            what="another one",
+            timeout=60,
+            poll=0.1,
+        )
+        wait_until(lambda: None if deaf.registered else True, what="it to go", timeout=30)
+
+
+def test_no_fork_begins_right_after_a_take(vm_lab: Lab, vm_image: Image) -> None:
+    """The machine just taken has the CPU for a moment, unless somebody waits for another."""
+    with vm_lab.pool(vm_image, size=1) as pool:
+        vm = pool.wait_full().take()
+        assert not pool._making
+        assert pool._rest_until > time.monotonic() - 5
+        wait_until(lambda: len(pool) == 1 or None, what="the next one", timeout=60, poll=0.02)
+        vm.destroy()
+
+
+@pytest.mark.parametrize("ttl", [0, -1.0])
+def test_a_time_that_makes_no_sense(vm_lab: Lab, vm_image: Image, ttl: float) -> None:
+    """It is refused before anything is made."""
+    with pytest.raises(ApiError, match="make no sense"):
+        vm_lab.pool(vm_image, size=1, ttl=ttl)
+
+
+def test_a_shell_of_another_kind(
+    vm_lab: Lab, vm_image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A guest whose shell cannot wait for a command is as good a member, only slower to take."""
+    from vboxkit.guest import prepared
+
+    monkeypatch.setattr(prepared, "_WAIT", "no-such-command; exit 1")
+    with vm_lab.pool(vm_image, size=1) as pool:
+        vm = pool.take(timeout=60)
+        assert not vm.ssh._prepared
+        assert vm.ssh.succeed("echo well") == "well\n"
+        vm.destroy()
+
+
+def test_one_that_does_not_answer_is_no_member(
+    vm_lab: Lab, vm_image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is destroyed, and the next one is made; who waits in vain is told."""
+    monkeypatch.setattr(pools, "answers", lambda _vm, *, timeout: timeout < 0)
+    with vm_lab.pool(vm_image, size=1) as pool:
+        wait_until(lambda: pool._error, what="an error", timeout=60, poll=0.05)
+        with pytest.raises(WaitTimeoutError, match="not answer"):
+            pool.take(timeout=0)
+        monkeypatch.setattr(pools, "answers", lambda _vm, *, timeout: timeout > 0)
+        pool.take(timeout=60).destroy()

@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS", "cli", "main"]
 
 #: The subcommands with their first lines, so that --help need not load them. A command `x` is the
-#: function `x` of module `vboxkit.cli.x`.
+#: function `x` of module `vboxkit.cli.x`, with - as _.
 COMMANDS = {
     "demo": "Show the whole job on real machines: image, forks, SSH, snapshots, clean-up.",
     "ls": "List machines.",
     "run": "Run a command in a fresh fork of an image, and destroy the fork.",
     "ssh": "Open a shell in a fork that exists, or run a command there.",
+    "ssh-config": "Print an entry of an ssh_config that leads to a fork.",
+    "cp": "Copy a file to a machine that exists, or from there.",
+    "console": "Show what a fork says on its serial port, as it says it, and type there.",
+    "screenshot": "Write what a fork shows as a PNG file, or read the text on it.",
     "images": "List, build and remove the images that forks are made of.",
     "gc": "Remove what processes that died left behind.",
     "doctor": "Examine this machine, and say what mends what is wrong.",
@@ -50,7 +54,8 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"vboxkit.cli.{cmd_name}"), cmd_name)
+        function = cmd_name.replace("-", "_")
+        command: click.Command = getattr(import_module(f"vboxkit.cli.{function}"), function)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

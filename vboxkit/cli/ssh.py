@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
+import sys
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -22,10 +24,16 @@ _EPILOG = """\b
 Examples:
   vboxkit ssh tiny-1a2b3c
   vboxkit ssh tiny-1a2b3c -- dmesg
+  vboxkit ssh tiny-1a2b3c < script.sh
 \b
 Several words are a command and its arguments, which no shell interprets;
-a single word is a shell line.
+a single word is a shell line. In a shell, ~. at the beginning of a line
+hangs up.
 """
+
+_SHELL = 'exec "${SHELL:-/bin/sh}"'
+#: Seconds: a shell ends when its input does.
+_FOR_EVER = 1e6
 
 
 @click.command(epilog=_EPILOG)
@@ -49,10 +57,16 @@ def ssh(state: State, *, name: str, command: tuple[str, ...]) -> int:
             operation="ssh",
             hint="vboxkit ls shows the machines and their states",
         )
-    if not command:
-        _become_client(lab, vm)
     with vm.ssh as guest:
-        return streams.execute(guest, command, stdin=streams.standard_input())
+        if command:
+            return streams.execute(guest, command, stdin=streams.live_input())
+        if not sys.stdin.isatty():
+            return streams.execute(guest, [_SHELL], stdin=streams.live_input(), timeout=_FOR_EVER)
+        if importlib.util.find_spec("termios") is None:
+            _become_client(lab, vm)  # Windows
+        from vboxkit.cli.guest_shell import interact
+
+        return interact(guest)
 
 
 def _become_client(lab: Lab, vm: VM) -> NoReturn:

@@ -27,7 +27,11 @@ VBoxKitError                      catch this to catch all
 │   ├── GuestConnectionError      (also ConnectionError)
 │   │   ├── GuestAuthError
 │   │   └── HostKeyError
+│   ├── TunnelError               (also ConnectionError)  a tunnel's target refused; .code
 │   ├── GuestFileError            (also OSError)      a file copy to or from the guest failed
+│   ├── GuestUserError            (also PermissionError)  .user: nothing runs as that user
+│   ├── AdditionsError            the Guest Additions do not run: .run_level
+│   ├── NotReadyError             what was awaited cannot come any more: .what .evidence
 │   ├── CommandFailedError        .result
 │   └── CommandTimeoutError       (also TimeoutError) .result (what came before the time was up)
 ├── OvfError                      (also ValueError)   .file .element .reason
@@ -68,16 +72,21 @@ from vboxkit.errors.base import (
     WaitTimeoutError,
 )
 from vboxkit.errors.guest import (
+    AdditionsError,
     CommandFailedError,
     CommandTimeoutError,
     GuestAuthError,
     GuestConnectionError,
     GuestError,
     GuestFileError,
+    GuestUserError,
     HostKeyError,
+    NotReadyError,
+    TunnelError,
 )
 
 __all__ = [
+    "AdditionsError",
     "AlreadyExistsError",
     "AmbiguousNameError",
     "ApiError",
@@ -92,11 +101,13 @@ __all__ = [
     "GuestConnectionError",
     "GuestError",
     "GuestFileError",
+    "GuestUserError",
     "HostKeyError",
     "InvalidStateError",
     "LockedError",
     "ModuleMissingError",
     "NotFoundError",
+    "NotReadyError",
     "OvfError",
     "PasswordError",
     "PortInUseError",
@@ -107,6 +118,7 @@ __all__ = [
     "SetupError",
     "StartError",
     "StorageError",
+    "TunnelError",
     "UnsupportedVersionError",
     "VBoxKitError",
     "VirtualBoxNotFoundError",

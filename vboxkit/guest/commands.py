@@ -5,36 +5,44 @@ from __future__ import annotations
 import io
 import os
 import re
-import secrets
 import shlex
 import threading
-import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, BinaryIO
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 import paramiko
 
 from vboxkit.core.waiting import Deadline
-from vboxkit.guest.patience import LateError, Patience, RefusedError
+from vboxkit.guest.patience import RefusedError
 from vboxkit.guest.transport import Ending, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["MARK", "Exec", "RefusedError", "open_channel", "shell_line", "text_of"]
+    from vboxkit.guest.patience import Patience
+    from vboxkit.guest.result import StreamName
+
+    #: Takes what a command wrote: which stream, and a piece of it.
+    Sink = Callable[[StreamName, bytes], object]
+
+__all__ = ["MARK", "Command", "Exec", "Terminal", "open_channel", "shell_line", "text_of"]
 
 #: In the environment of every command: by it, what a command started is found again.
 MARK = "VBOXKIT_COMMAND"
 
+#: A shell line, or a list of arguments.
+Command: TypeAlias = "str | Sequence[str | os.PathLike[str]]"
+
 #: Seconds. How long a command that was told to end may take to do so, and how long an order to end
 #: it may take on its way.
-_GRACE = 1.0
-_ORDER = 3.0
+GRACE = 1.0
+ORDER = 3.0
 
 #: Seconds that a command's cleanup may add to its timeout before the connection is broken.
-MARGIN = 2 * (_GRACE + _ORDER)
+MARGIN = 2 * (GRACE + ORDER)
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -94,37 +102,55 @@ def _close(channel: paramiko.Channel) -> None:
         channel.close()
 
 
+@dataclass(frozen=True)
+class Terminal:
+    """A terminal that a command is given: its type and its size in characters."""
+
+    kind: str
+    columns: int
+    rows: int
+
+
 class Exec:
     """
     A command on an open channel.
 
+    Args:
+        transport: The connection.
+        channel: The open channel.
+        ending: What is known of its end.
+        line: The shell line.
+        terminal: Given to it, if it shall have one; both streams are one then.
+
     Attributes:
-        exit_code: See `Result.exit_code`; known when `communicate` has returned.
+        exit_code: See `Result.exit_code`; known when it ended.
     """
 
     def __init__(
-        self, transport: Transport, channel: paramiko.Channel, ending: Ending, line: str
+        self,
+        transport: Transport,
+        channel: paramiko.Channel,
+        ending: Ending,
+        line: str,
+        *,
+        terminal: Terminal | None = None,
     ) -> None:
         self._transport = transport
         self._channel = channel
         self._ending = ending
         self.exit_code: int | None = None
+        if terminal is not None:
+            size = (terminal.columns, terminal.rows, 0, 0)
+            transport.send_request(channel, "pty-req", terminal.kind, *size, "", reply=True)
         transport.send_request(channel, "exec", line, reply=True)
 
-    def communicate(
-        self,
-        stdin: BinaryIO | bytes | None,
-        stdout: Callable[[bytes], object],
-        stderr: Callable[[bytes], object],
-        patience: Patience,
-    ) -> bool:
+    def communicate(self, stdin: BinaryIO | bytes | None, sink: Sink, patience: Patience) -> bool:
         """
         Feed the command, hand on what it writes as it comes, and wait for its end.
 
         Args:
             stdin: Its whole input; `None` for none at all.
-            stdout: Called with each piece.
-            stderr: Called with each piece.
+            sink: Called with each piece.
             patience: How long to go on; told of all that moves.
 
         Returns:
@@ -134,73 +160,92 @@ class Exec:
             EOFError: The connection broke.
             RefusedError: The server does not run commands.
         """
-        moved = patience.renew
-        feeder = self._feed(stdin, moved)
+        feeder = self._feed(stdin, patience.renew)
         wake = self._ending.wake
         while True:
-            wake.reset()  # before looking: what comes after is announced again
-            finished = self._finished
-            self._drain(stdout, stderr, moved)
-            if finished:
+            seen = wake.news
+            ended = self.ended
+            pieces = self.take()
+            for stream, piece in pieces:
+                sink(stream, piece)
+                patience.renew()
+            if pieces:
+                if patience.left <= 0:
+                    return False  # one who never stops writing
+                continue
+            if ended:
                 break
-            if not wake.wait(patience.left) and patience.left <= 0:
+            if not wake.wait_after(seen, patience.left) and patience.left <= 0:
                 return False
+        self.settle()
+        if feeder is not None:
+            feeder.join(GRACE)  # its channel is closed, so it ends
+        return True
+
+    def take(self) -> list[tuple[StreamName, bytes]]:
+        """Return a piece of each stream that has one, without waiting."""
+        channel = self._channel
+        pieces: list[tuple[StreamName, bytes]] = []
+        if channel.recv_ready():
+            pieces.append(("stdout", channel.recv(_CHUNK)))
+        if channel.recv_stderr_ready():
+            pieces.append(("stderr", channel.recv_stderr(_CHUNK)))
+        return pieces
+
+    def settle(self) -> None:
+        """
+        Take note of how the command ended, and close the channel.
+
+        Raises:
+            EOFError: It did not end, the connection broke.
+            RefusedError: The server did not run it.
+        """
         if self._ending.refused:
             raise RefusedError
-        if not self._has_status and not self._ending.closed:
+        if not self.has_status and not self._ending.closed:
             raise EOFError
         status = self._channel.exit_status
         self.exit_code = status if status != -1 else self._ending.signal_code
         _close(self._channel)
-        if feeder is not None:
-            feeder.join(_GRACE)  # its channel is closed, so it ends
-        return True
+
+    @property
+    def has_status(self) -> bool:
+        """Whether the guest said how the command ended, also if its streams are still open."""
+        return self._channel.exit_status != -1 or self._ending.exit_signal is not None
 
     @property
     def ended(self) -> bool:
-        """Whether the guest said how the command ended, also if its streams are still open."""
-        return self._has_status
+        """Whether it ended and both streams did; what they hold can still be taken."""
+        if self._ending.refused:
+            return True
+        return self._channel.closed or bool(self._channel.eof_received and self.has_status)
 
-    def drain(self, stdout: Callable[[bytes], object], stderr: Callable[[bytes], object]) -> None:
-        """Hand on what has come and was not read yet."""
-        self._drain(stdout, stderr, lambda: None)
+    def hand_on(self, sink: Sink) -> bool:
+        """Hand on what has come, without waiting, and tell whether there was any."""
+        pieces = self.take()
+        for stream, piece in pieces:
+            sink(stream, piece)
+        return bool(pieces)
 
-    def wait_closed(self, seconds: float) -> bool:
-        """Wait until both streams are at their end, reading nothing; tell whether they are."""
+    def wait_closed(self, seconds: float, drain: Callable[[], bool]) -> bool:
+        """Wait until both streams are at their end, and tell whether they are."""
         deadline = Deadline(seconds)
         wake = self._ending.wake
         while True:
-            wake.reset()
-            if self._channel.closed or self._channel.eof_received:
+            seen = wake.news
+            closed = self._channel.closed or self._channel.eof_received
+            # Not left lying: the end comes behind it, and may wait for room.
+            moved = drain()
+            if closed:
                 return True
-            if not wake.wait(deadline.remaining):
+            if deadline.expired:
                 return False
+            if not moved:
+                wake.wait_after(seen, deadline.remaining)
 
     def signal(self, name: str) -> None:
         """Ask the server to send a signal ("TERM") to the command; some do, none answers."""
         self._transport.send_request(self._channel, "signal", name, reply=False)
-
-    @property
-    def _has_status(self) -> bool:
-        return self._channel.exit_status != -1 or self._ending.exit_signal is not None
-
-    @property
-    def _finished(self) -> bool:
-        return self._channel.closed or bool(self._channel.eof_received and self._has_status)
-
-    def _drain(
-        self,
-        stdout: Callable[[bytes], object],
-        stderr: Callable[[bytes], object],
-        moved: Callable[[], object],
-    ) -> None:
-        channel = self._channel
-        while channel.recv_ready():
-            stdout(channel.recv(_CHUNK))
-            moved()
-        while channel.recv_stderr_ready():
-            stderr(channel.recv_stderr(_CHUNK))
-            moved()
 
     def _feed(
         self, stdin: BinaryIO | bytes | None, moved: Callable[[], object]
@@ -224,71 +269,3 @@ class Exec:
         feeder = threading.Thread(target=feed, name="vboxkit-ssh-input", daemon=True)
         feeder.start()
         return feeder
-
-
-def new_mark() -> str:
-    """Return a word that marks one command and no other."""
-    return f"{time.time_ns():x}-{secrets.token_hex(4)}"
-
-
-def end_command(transport: Transport, command: Exec, mark: str) -> bool:
-    """
-    End a command in the guest with all that it started, as far as that is possible.
-
-    First by SIGTERM and, if its streams are still open a second later, by SIGKILL. The server is
-    asked to signal what it started itself (OpenSSH and dropbear do); everything else is found by
-    the mark in ``/proc``, of which a second channel runs a short search.
-
-    Returns:
-        Whether the streams of the command are closed, so nothing that it started writes any more.
-    """
-    # The brackets keep the search from finding itself by its own command line.
-    pattern = f"{MARK}=[{mark[0]}]{mark[1:]}"
-    # Shells first (found by their command line), lest they replace what was ended under them; and
-    # what they did start meanwhile is looked for again.
-    for name, rounds in (("TERM", "1"), ("KILL", "1 2 3 4 5")):
-        script = (
-            f"for i in {rounds}; do "
-            f"set -- $(grep -ls '{pattern}' /proc/[0-9]*/cmdline /proc/[0-9]*/environ); "
-            f'[ $# -gt 0 ] || break; for p; do p="${{p#/proc/}}"; kill -{name} "${{p%%/*}}"; done; '
-            "done 2>/dev/null"
-        )
-        command.signal(name)
-        patience = Patience(Deadline(_ORDER))
-        try:
-            with open_channel(transport, patience.left) as (channel, ending):
-                order = Exec(transport, channel, ending, script)
-                order.communicate(None, _ignore, _ignore, patience)
-        except (RefusedError, paramiko.ChannelException):
-            pass  # one channel only, and that is taken: the server's own signal must do
-        except (OSError, EOFError, paramiko.SSHException):
-            return False
-        if patience.left <= 0:
-            return False  # a guest that does not answer is not told twice
-        if command.wait_closed(_GRACE):
-            return True
-    return False
-
-
-def end_late(transport: Transport, command: Exec, mark: str) -> LateError:
-    """End a command whose time is up; see `end_command`. Return the error that tells of it."""
-    ended = command.ended
-    busy = transport.watch.busy
-    if end_command(transport, command, mark):
-        late = LateError("it was ended, with all that it started")
-    else:
-        late = LateError("it could not be ended and may still run")
-        if busy <= 1:
-            # A guest that does not even take orders is gone or paused, and nobody else uses this
-            # connection: the next command shall try a new one.
-            transport.abort()
-    if ended:
-        late.hint = (
-            "the command itself ended, but something it started kept its output open; start "
-            "services with </dev/null >/dev/null 2>&1 &"
-        )
-    return late
-
-
-def _ignore(_: bytes) -> None:
-    pass

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import paramiko
 
-from vboxkit.errors import GuestAuthError, GuestConnectionError, HostKeyError
+from vboxkit.errors import GuestConnectionError, HostKeyError
+from vboxkit.guest.auth import log_in
 from vboxkit.guest.transport import GuardedSocket, Transport, Watch
 
 if TYPE_CHECKING:
@@ -159,33 +160,13 @@ class Attempt:
 
     def _log_in(self, transport: Transport, deadline: Deadline) -> None:
         self.stage = "login"
-        user = self.credentials.user
-        tried = []
-        last: Exception | None = None
-        if self.credentials.key_file is not None:
-            key = self._load_key()
-            tried.append(f"key {self.credentials.key_file}")
-            done = threading.Event()
-            transport.auth_publickey(user, key, done)
-            last = self._answer(transport, done, deadline)
-            if last is None:
-                return
-        if self.credentials.password is not None:
-            tried.append("password")
-            done = threading.Event()
-            # No fallback: it would try the password once more, in a conversation.
-            transport.auth_password(user, self.credentials.password, done, fallback=False)
-            last = self._answer(transport, done, deadline)
-            if last is None:
-                return
-        allowed = getattr(last, "allowed_types", None)
-        offer = f"; it takes {', '.join(allowed)}" if allowed else ""
-        raise GuestAuthError(
-            f"{self.name} at {self.address} did not let {user!r} in with "
-            f"{' or '.join(tried) or 'neither key nor password'}{offer}",
-            hint="check the user, that the key's public half is in the guest's authorized_keys, "
-            "and the mode of that file",
-        ) from last
+        log_in(
+            transport,
+            self.credentials,
+            name=self.name,
+            where=f"{self.name} at {self.address}",
+            finish=lambda done: self._answer(transport, done, deadline),
+        )
 
     def _answer(
         self, transport: Transport, done: threading.Event, deadline: Deadline
@@ -198,21 +179,6 @@ class Attempt:
             error = TimeoutError() if not finished else transport.get_exception()
             raise self._error(error) from error
         return transport.get_exception() or paramiko.AuthenticationException("refused")
-
-    def _load_key(self) -> paramiko.PKey:
-        path = self.credentials.key_file
-        try:
-            return paramiko.PKey.from_path(str(path))
-        except FileNotFoundError as error:
-            raise GuestAuthError(
-                f"the key {path} for {self.name} does not exist",
-                hint="give the private key's file in Credentials(key_file=...)",
-            ) from error
-        except Exception as error:  # whatever cryptography makes of a damaged file
-            raise GuestAuthError(
-                f"the key {path} for {self.name} cannot be read: {error}",
-                hint="a private key in OpenSSH format without a passphrase is needed",
-            ) from error
 
 
 def _await_first_word(sock: socket.socket, patience: float) -> None:

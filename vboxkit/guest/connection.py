@@ -13,6 +13,7 @@ from vboxkit.errors import GuestAuthError, GuestConnectionError, HostKeyError, W
 from vboxkit.guest import commands
 from vboxkit.guest.connect import Attempt, translate
 from vboxkit.guest.patience import LateError, Patience
+from vboxkit.guest.prepared import PreparedShell
 from vboxkit.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from vboxkit.guest.credentials import Address, Credentials
+    from vboxkit.guest.forward import Forward
     from vboxkit.guest.result import Result
     from vboxkit.guest.transport import Ending, Transport
 
@@ -56,6 +58,10 @@ class Connection:
         self._host_key = credentials.host_key
         self._lock = threading.Lock()
         self._transport: Transport | None = None
+        self._prepared: list[PreparedShell] = []
+        self._tunnels: list[Forward] = []
+        # Held while the guest is asked to listen for a tunnel.
+        self._listening = threading.RLock()
         #: What the last command gave, for whoever reports a failure.
         self.last_result: Result | None = None
         #: Gives shell lines that the next command is preceded by, once: what the guest has to do
@@ -93,6 +99,54 @@ class Connection:
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.abort()
+        self._drop_prepared()
+
+    def prepare(self, *, timeout: Timeout | None = None) -> Self:
+        """
+        Start the shell of the next command now, so that the command itself takes half the time.
+
+        For a guest that is then paused, or a moment that matters. It is there for one short line;
+        a longer one gets a shell of its own, as always. Waits until the shell has answered.
+
+        Args:
+            timeout: Seconds, `timedelta` or `Deadline`; `Settings.ssh_timeout` if left out.
+
+        Raises:
+            GuestConnectionError: The guest cannot be reached, or did not answer in time.
+
+        Example:
+            >>> ssh.prepare().succeed("true")                               # doctest: +SKIP
+            ''
+        """
+        deadline = Deadline(self.settings.ssh_timeout if timeout is None else timeout)
+        transport = self._live(deadline)
+        try:
+            shell = PreparedShell(transport, timeout=deadline.remaining)
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise self._broken(error, "starting a shell") from error
+        self._drop_prepared()
+        self._prepared.append(shell)
+        return self
+
+    def _drop_prepared(self) -> None:
+        while (shell := self._take_prepared()) is not None:
+            shell.close()
+
+    def _take_prepared(self) -> PreparedShell | None:
+        try:
+            return self._prepared.pop()  # of two threads only one gets it
+        except IndexError:
+            return None
+
+    def _prepared_for(self, line: str) -> PreparedShell | None:
+        """Return the shell that waits for a command, if it still does, and is of use for it."""
+        if not PreparedShell.fits(line):
+            return None
+        shell = self._take_prepared()
+        if shell is not None and not shell.usable:
+            shell.close()
+            return None
+        return shell
 
     def __enter__(self) -> Self:
         return self

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import secrets
-import shlex
-import stat
 import threading
 from abc import abstractmethod
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import paramiko
@@ -16,19 +16,46 @@ import paramiko
 from vboxkit.core.waiting import seconds
 from vboxkit.errors import GuestConnectionError, GuestFileError
 from vboxkit.guest.connection import Connection
+from vboxkit.guest.file_errors import OutsideError, there_error
 from vboxkit.guest.patience import LateError, Patience
-from vboxkit.guest.sftp import LocalWriteError, fetch, is_folder, rename
+from vboxkit.guest.sftp import BySftp
+from vboxkit.guest.sftp_streams import is_dead
+from vboxkit.guest.shell_files import ByShell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import timedelta
 
+    from vboxkit.guest.filesystem import Content, FileStat, FileSystem
+    from vboxkit.guest.shell_files import Execute
     from vboxkit.guest.transport import Transport
 
-__all__ = ["Copying"]
+__all__ = ["Access", "Copying", "beside"]
 
-_SHELL_IS_FOLDER = 121
-_SHELL_SHORT = 122
+
+def beside(path: str) -> str:
+    """Return a temporary name in the folder of a path in the guest, never longer than it may be."""
+    folder, slash, name = (path.rstrip("/") or "/").rpartition("/")
+    # With the name in it, to be told by people; but a long name leaves no room for more.
+    short = os.fsencode(name)[:40].decode("ascii", errors="replace").replace("\ufffd", "_")
+    return f"{folder}{slash}.{short}.{secrets.token_hex(4)}.part"
+
+
+@dataclass(frozen=True)
+class Access:
+    """
+    What a copy has of the guest.
+
+    Attributes:
+        files: Its files, by SFTP if there is that.
+        run: Runs a line of the shell with an input, gives its output to a callback, and returns
+            its exit code and complaints.
+        renew: To be called when something moved.
+    """
+
+    files: FileSystem
+    run: Execute
+    renew: Callable[[], object]
 
 
 class Copying(Connection):
@@ -41,6 +68,9 @@ class Copying(Connection):
         self._sftp: paramiko.SFTPClient | None = None
         self._sftp_stack = ExitStack()
         self._sftp_transport: Transport | None = None
+        self._sftp_user: Patience | None = None
+        # Temporary files in the guest whose copy was cut off, until they can be removed.
+        self._left_there: set[str] = set()
 
     @abstractmethod
     def _execute(
@@ -54,118 +84,150 @@ class Copying(Connection):
 
     def _store(
         self,
-        stream: BinaryIO,
-        size: int,
+        content: Content,
         target: str,
-        mode: int | None,
         timeout: float | timedelta | None,
+        *,
+        moved: Callable[[int], object] = lambda _: None,
     ) -> None:
-        temporary = f"{target}.{secrets.token_hex(4)}.part"
-        with self._session(timeout, f"copying to {target}") as (sftp, patience):
-            if sftp is None:
-                self._store_by_shell(stream, size, temporary, target, mode, patience)
-                return
-            try:
-                sftp.putfo(stream, temporary, callback=lambda *_: patience.renew())
-                if mode is not None:
-                    sftp.chmod(temporary, mode)
-                rename(sftp, temporary, target)
-            except OSError as error:
-                with suppress(OSError, EOFError, paramiko.SSHException):
-                    sftp.remove(temporary)
-                raise self._file_error(sftp, error, target, writing=True) from error
+        with self._files(target, timeout=timeout, writing=True) as way:
+            self._store_with(way.files, content, target, _both(way.renew, moved))
 
-    def _fetch(self, source: str, sink: BinaryIO, timeout: float | timedelta | None) -> None:
-        with self._session(timeout, f"copying {source}") as (sftp, patience):
-            if sftp is None:
-                self._fetch_by_shell(source, sink, patience)
-                return
-            try:
-                attributes = sftp.stat(source)
-                if stat.S_ISDIR(attributes.st_mode or 0):
-                    raise IsADirectoryError(errno.EISDIR, "it is a folder, not a file")
-                copied = fetch(sftp, source, attributes.st_size or 0, sink, patience.renew)
-            except LocalWriteError as error:
-                raise error.cause from None
-            except OSError as error:
-                raise self._file_error(sftp, error, source, writing=False) from error
-            # A file of /proc has no size and content all the same, and a log may have grown.
-            if copied < (attributes.st_size or 0):
-                raise GuestFileError(f"{source} in {self.name} came short: try again")
-
-    def _store_by_shell(  # noqa: PLR0917 - all of them, by its one caller
-        self,
-        stream: BinaryIO,
-        size: int,
-        temporary: str,
-        target: str,
-        mode: int | None,
-        patience: Patience,
+    def _store_with(
+        self, files: FileSystem, content: Content, target: str, moved: Callable[[int], object]
     ) -> None:
-        part, final = _word(temporary), _word(target)
-        chmod = "" if mode is None else f"chmod {mode:o} {part} && "
-        # A connection that breaks looks like the end of the input, hence the size is checked there.
-        line = (
-            f"[ ! -d {final} ] || exit {_SHELL_IS_FOLDER}; cat > {part} && "
-            f"{{ [ $(wc -c < {part}) -eq {size} ] || "
-            f"{{ rm -f {part}; exit {_SHELL_SHORT}; }}; }} && "
-            f"{chmod}mv -f {part} {final} || {{ rm -f {part}; exit 1; }}"
-        )
-        self._by_shell(line, stream, _nothing, target, patience)
-
-    def _fetch_by_shell(self, source: str, sink: BinaryIO, patience: Patience) -> None:
-        file = _word(source)
-        line = f"[ ! -d {file} ] || exit {_SHELL_IS_FOLDER}; cat < {file}"
-        self._by_shell(line, None, sink.write, source, patience)
-
-    def _by_shell(
-        self,
-        line: str,
-        stdin: BinaryIO | None,
-        stdout: Callable[[bytes], object],
-        path: str,
-        patience: Patience,
-    ) -> None:
-        err: list[bytes] = []
+        temporary = beside(target)
+        self._left_there.add(temporary)
         try:
-            code = self._execute(line, stdin, stdout, err.append, patience)
-        except LateError as late:
-            raise self._broken(TimeoutError(), f"copying {path}") from late
-        said = b"".join(err).decode("utf-8", errors="replace").strip()
-        if code:
-            text = {
-                _SHELL_IS_FOLDER: "it is a folder, not a file",
-                _SHELL_SHORT: f"it came short; {said or 'is the disk full?'}",
-            }.get(code, said or f"exit code {code}")
-            raise GuestFileError(f"cannot copy {path} in {self.name}: {text}")
+            files.store(content, temporary, target, moved)
+        except (OSError, OutsideError) as error:
+            if not is_dead(error):
+                self._left_there.discard(temporary)  # the guest answers, so it is gone already
+            raise
+        self._left_there.discard(temporary)
+
+    def _fetch(
+        self,
+        source: str,
+        sink: BinaryIO,
+        timeout: float | timedelta | None,
+        *,
+        moved: Callable[[int], object] = lambda _: None,
+    ) -> FileStat:
+        with self._files(source, timeout=timeout) as way:
+            return self._fetch_with(way.files, source, sink, _both(way.renew, moved))
+
+    def _fetch_with(
+        self, files: FileSystem, source: str, sink: BinaryIO, moved: Callable[[int], object]
+    ) -> FileStat:
+        copied = 0
+
+        def count(more: int) -> None:
+            nonlocal copied
+            copied += more
+            moved(more)
+
+        found = files.fetch(source, sink, count)
+        # A file of /proc has no size and content all the same, and a log may have grown.
+        if copied < found.size and found.kind == "file":
+            raise GuestFileError(
+                f"{source} in {self.name} came short: {copied} of {found.size} bytes",
+                path=source,
+                hint="something changes it while it is copied: try again",
+            )
+        return found
 
     @contextmanager
-    def _session(
-        self, timeout: float | timedelta | None, what: str
-    ) -> Iterator[tuple[paramiko.SFTPClient | None, Patience]]:
-        """Give the SFTP session, or `None` for a guest without, and translate what breaks it."""
+    def _files(
+        self,
+        path: str,
+        *,
+        timeout: float | timedelta | None = None,
+        verb: str = "copy",
+        writing: bool = False,
+    ) -> Iterator[Access]:
+        """Give the guest's files; translate what goes wrong with them."""
+        if not path or "\0" in path:
+            raise GuestFileError(f"{path!r} is no path in {self.name}", path=path)
+        what = f"{'copying' if verb == 'copy' else 'to ' + verb} {path}"
+        with self._session(timeout, what) as way:
+            self._tidy(way.files)
+            try:
+                yield way
+            except OutsideError as error:
+                if isinstance(error.cause, GuestFileError):
+                    raise error.cause from error
+                raise  # whoever called knows what it was on this machine
+            except (GuestFileError, GuestConnectionError):
+                raise
+            except OSError as error:
+                if is_dead(error):
+                    raise  # the session's
+                raise there_error(error, path, self.name, verb=verb, writing=writing) from error
+
+    def _tidy(self, files: FileSystem) -> None:
+        while self._left_there:
+            path = self._left_there.pop()
+            try:
+                files.discard(path)
+            except (OSError, EOFError, paramiko.SSHException, GuestConnectionError) as error:
+                if isinstance(error, OSError) and error.errno == errno.ENOENT:
+                    continue
+                self._left_there.add(path)
+                return  # the next time
+
+    def _runner(self, patience: Patience, what: str) -> Execute:
+        def execute(
+            line: str, stdin: BinaryIO | None, stdout: Callable[[bytes], object]
+        ) -> tuple[int | None, str]:
+            err: list[bytes] = []
+            try:
+                # Complaints as `errno_of` knows them, whatever the guest's language is.
+                code = self._execute(
+                    f"export LC_ALL=C; {line}", stdin, stdout, err.append, patience
+                )
+            except LateError as late:
+                raise self._broken(TimeoutError(), what) from late
+            return code, b"".join(err).decode("utf-8", errors="replace")
+
+        return execute
+
+    @contextmanager
+    def _session(self, timeout: float | timedelta | None, what: str) -> Iterator[Access]:
+        """Give the files by SFTP, or by the shell of a guest without; translate what breaks it."""
         stall = self.settings.ssh_timeout if timeout is None else seconds(timeout)
-        patience = Patience(stall=stall)
-        if not self._sftp_lock.acquire(timeout=stall):
-            raise self._broken(TimeoutError(), f"{what}: another copy is going on")
+        while not self._sftp_lock.acquire(timeout=stall):
+            # A copy may take as long as it likes, as long as it moves.
+            user = self._sftp_user
+            if user is not None and not user.left:
+                raise self._broken(TimeoutError(), f"{what}: another copy is stuck")
         try:
+            patience = self._sftp_user = Patience(stall=stall)
+            run = self._runner(patience, what)
             sftp = self._sftp_of(patience)
             channel = None if sftp is None else sftp.get_channel()
             if sftp is None or channel is None or self._sftp_transport is None:
-                yield None, patience
+                yield Access(ByShell(run), run, patience.renew)
                 return
             channel.settimeout(stall)
             with self._sftp_transport.watch.limit(stall + 1) as renew:
                 patience.renewed.append(renew)
-                yield sftp, patience
+                yield Access(BySftp(sftp), run, patience.renew)
         except (GuestFileError, GuestConnectionError):
             raise
         except LateError as late:
             raise self._broken(TimeoutError(), what) from late
-        except (paramiko.SSHException, EOFError, TimeoutError, ConnectionError) as error:
-            self._drop_sftp()
-            raise self._broken(error, what) from error
+        except BaseException as error:
+            if is_dead(error):
+                self._drop_sftp()
+                closed = isinstance(error, OSError) and error.errno is None
+                cause = EOFError() if closed and not isinstance(error, TimeoutError) else error
+                raise self._broken(cause, what) from error
+            if not isinstance(error, Exception):
+                self._drop_sftp()  # Ctrl-C, perhaps in the middle of a message
+            raise
         finally:
+            self._sftp_user = None
             self._sftp_lock.release()
 
     def _sftp_of(self, patience: Patience) -> paramiko.SFTPClient | None:
@@ -206,29 +268,10 @@ class Copying(Connection):
         self._sftp_transport = None
         self._sftp_stack.close()
 
-    def _file_error(
-        self, sftp: paramiko.SFTPClient, error: OSError, path: str, *, writing: bool
-    ) -> Exception:
-        if isinstance(error, (TimeoutError, ConnectionError)) or str(error) == "Socket is closed":
-            self._drop_sftp()
-            return self._broken(error, f"copying {path}")
-        text = error.strerror or str(error) or "refused"
-        hint = None
-        if error.errno == errno.ENOENT:
-            text = "its folder does not exist" if writing else "no such file"
-        elif error.errno == errno.EACCES:
-            text = "permission denied"
-        elif writing:
-            if is_folder(sftp, path):
-                text = "it is a folder, not a file"
-            hint = "is its disk full? `df` in the guest tells"
-        return GuestFileError(f"cannot copy {path} in {self.name}: {text}", hint=hint)
 
+def _both(renew: Callable[[], object], moved: Callable[[int], object]) -> Callable[[int], object]:
+    def call(more: int) -> None:
+        renew()
+        moved(more)
 
-def _word(path: str) -> str:
-    # No option of any tool begins with "./".
-    return shlex.quote(f"./{path}" if path.startswith("-") else path)
-
-
-def _nothing(_: bytes) -> None:
-    pass
+    return call

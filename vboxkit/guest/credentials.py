@@ -6,12 +6,15 @@ import os
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-__all__ = ["Address", "Credentials", "KeyKind", "generate_key"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-#: Kinds of SSH keys that can be made: Ed25519, or ECDSA on NIST P-256.
-KeyKind = Literal["ed25519", "ecdsa"]
+__all__ = ["Address", "Credentials", "KeyKind", "generate_key", "write_whole"]
+
+#: Kinds of SSH keys that can be made: Ed25519, ECDSA on NIST P-256, or RSA of 2048 bits.
+KeyKind = Literal["ed25519", "ecdsa", "rsa"]
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,19 @@ class Credentials:
     """
     Who logs in, and whom to expect on the other side.
 
-    With a key and a password, the key is tried first.
+    What there is of it is tried in this order: the key, the agent's keys, the password, and a
+    conversation. A guest that asks for two of them gets both.
 
     Attributes:
         user: The account in the guest.
-        key_file: A private key in OpenSSH format, without a passphrase.
+        key_file: A private key in OpenSSH format.
+        passphrase: The one of that key, if it has one; never shown.
+        agent: Whether the keys of the user's SSH agent are tried as well. Servers count each key
+            that they refuse, and OpenSSH's ends the connection after six.
         password: The account's password; never shown.
+        answer: Called with each prompt of a keyboard-interactive conversation, such as for a code;
+            without it, the password is the answer to a prompt whose answer is not echoed. It is
+            called while the time to connect runs, at each connection.
         host_key: The guest's key, as ``ssh-ed25519 AAAA...``. `None`: the one seen at the first
             connection is taken, and no other from then on.
     """
@@ -50,6 +60,9 @@ class Credentials:
     key_file: Path | None = None
     password: str | None = field(default=None, repr=False)
     host_key: str | None = None
+    passphrase: str | None = field(default=None, repr=False)
+    agent: bool = False
+    answer: Callable[[str], str] | None = field(default=None, repr=False)
 
 
 def generate_key(path: Path, *, comment: str = "vboxkit", kind: KeyKind = "ed25519") -> Path:
@@ -63,8 +76,8 @@ def generate_key(path: Path, *, comment: str = "vboxkit", kind: KeyKind = "ed255
     Args:
         path: The private key's file; its folder is made if missing.
         comment: The last word of the public key's line.
-        kind: ``ecdsa`` costs an OpenSSH server a third of the instructions, which counts where its
-            CPU is emulated.
+        kind: To check a signature, ``ecdsa`` costs an OpenSSH server a third of the instructions,
+            and ``rsa`` a tenth of that, which counts where its CPU is emulated.
 
     Returns:
         `path`.
@@ -79,12 +92,18 @@ def generate_key(path: Path, *, comment: str = "vboxkit", kind: KeyKind = "ed255
     """
     # paramiko reads Ed25519 keys but cannot make them; cryptography, which it stands on, can.
     from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     if "\n" in comment or "\r" in comment:
         raise ValueError(f"a key's comment is one line, not {comment!r}")
-    key = generate_private_key(SECP256R1()) if kind == "ecdsa" else Ed25519PrivateKey.generate()
+    key: Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+    if kind == "rsa":
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    elif kind == "ecdsa":
+        key = ec.generate_private_key(ec.SECP256R1())
+    else:
+        key = Ed25519PrivateKey.generate()
     private = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.OpenSSH,
@@ -94,12 +113,13 @@ def generate_key(path: Path, *, comment: str = "vboxkit", kind: KeyKind = "ed255
         serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path.with_name(path.name + ".pub"), public + f" {comment}\n".encode(), mode=0o644)
-    _write(path, private, mode=0o600)
+    write_whole(path.with_name(path.name + ".pub"), public + f" {comment}\n".encode(), mode=0o644)
+    write_whole(path, private, mode=0o600)
     return path
 
 
-def _write(path: Path, content: bytes, *, mode: int) -> None:
+def write_whole(path: Path, content: bytes, *, mode: int) -> None:
+    """Make or replace a file, which appears complete or not at all, and never with a wider mode."""
     # mkstemp makes the file 0600, so a private key is never readable for others, not even briefly.
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)

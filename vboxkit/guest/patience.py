@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from vboxkit.core.waiting import Deadline
 
-__all__ = ["LateError", "Patience", "RefusedError"]
+__all__ = ["LateError", "Patience", "RefusedError", "SinkError"]
 
 
 class RefusedError(Exception):
@@ -21,6 +21,16 @@ class LateError(Exception):
     """A command did not end in time; the text says what became of it."""
 
     hint: str | None = None
+    #: Whether it was ended.
+    ended = False
+
+
+class SinkError(Exception):
+    """Who takes the output raised something, which must not be taken for the connection's."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
 
 
 class Patience:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
-__all__ = ["Result"]
+__all__ = ["Result", "StreamName"]
+
+#: Where a command wrote to.
+StreamName: TypeAlias = Literal["stdout", "stderr"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Result:
         """Standard error as text; bytes that are not UTF-8 become U+FFFD."""
         return self.stderr_bytes.decode("utf-8", errors="replace")
 
-    def tail(self, stream: Literal["stdout", "stderr"], lines: int = 10) -> str:
+    def tail(self, stream: StreamName, lines: int = 10) -> str:
         r"""
         Return the last lines of a stream, without the final line break.
 
@@ -66,7 +69,8 @@ class Result:
         """Return the command, its exit code and the last 10 lines of both streams, for an error."""
         code = "no exit code" if self.exit_code is None else f"exit code {self.exit_code}"
         parts = [f"{self.command!r}: {code} after {self.duration:.1f} s"]
-        for stream in ("stdout", "stderr"):
+        streams: tuple[StreamName, ...] = ("stdout", "stderr")
+        for stream in streams:
             tail = self.tail(stream)
             parts.append(f"  last of {stream}:\n{_indent(tail)}" if tail else f"  {stream}: empty")
         return "\n".join(parts)

@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypedDict
 
-import paramiko
-
-from vboxkit.core.waiting import Deadline, Timeout
-from vboxkit.errors import CommandFailedError, CommandTimeoutError
+from vboxkit.core.waiting import Deadline, Timeout, wait_until
+from vboxkit.errors import (
+    CommandFailedError,
+    CommandTimeoutError,
+    GuestAuthError,
+    GuestConnectionError,
+    HostKeyError,
+)
 from vboxkit.guest import commands
 from vboxkit.guest.files import Files
-from vboxkit.guest.patience import LateError, Patience, RefusedError
+from vboxkit.guest.handover import HandOver
+from vboxkit.guest.patience import LateError, Patience
 from vboxkit.guest.result import Result
+from vboxkit.guest.running import Running
+from vboxkit.guest.tunnels import Tunnels
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
+    from datetime import timedelta
+
+    from typing_extensions import Unpack
+
+    from vboxkit.guest.result import StreamName
 
 __all__ = ["SSH"]
 
 
-class SSH(Files):
+class RunOptions(TypedDict, total=False):
+    """The options of `SSH.run`, which `succeed` and `fail` take as well."""
+
+    cwd: str | None
+    env: Mapping[str, str] | None
+    user: str | None
+    input: bytes | str | BinaryIO | None
+    timeout: Timeout | None
+    on_output: Callable[[StreamName, bytes], object] | None
+
+
+class SSH(Running, Files, Tunnels, HandOver):
     """
-    A guest's shell and files over SSH.
+    A guest's shell, files and tunnels over SSH.
 
     Connects on first use and keeps the one connection; a connection found dead is made anew once
     before a command is sent, and no command is ever sent twice. Several threads may use it at
@@ -50,34 +71,43 @@ class SSH(Files):
 
     def run(
         self,
-        command: str | Sequence[str | os.PathLike[str]],
+        command: commands.Command,
         *,
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
-        input: bytes | str | None = None,  # noqa: A002 - as subprocess.run calls it
+        user: str | None = None,
+        input: bytes | str | BinaryIO | None = None,  # noqa: A002 - as subprocess.run calls it
         timeout: Timeout | None = None,
+        on_output: Callable[[StreamName, bytes], object] | None = None,
     ) -> Result:
         """
         Run a command in the guest and wait for its end; its exit code is not judged.
 
         It ends when nothing that it started holds its output open any more. When the time is up,
-        everything it started is ended: SIGTERM, a second later SIGKILL, which takes up to 8 s more
-        (3 s if the guest does not answer).
+        or an exception interrupts the wait, everything it started is ended: SIGTERM, a second later
+        SIGKILL, which takes up to 8 s more (3 s if the guest does not answer).
         That reaches all processes of the same user on a Linux guest with ``/proc``; elsewhere only
         what the SSH server started itself, if it knows of signals. The error says if that failed.
+
+        Another user than the one who logs in takes ``su`` for root, and else ``sudo`` or ``doas``
+        that ask for no password. It is not a log in: ``$PATH`` stays as it is, ``$HOME`` changes.
+        Which way it is, is found out with the first such command of a connection, by one more.
 
         Args:
             command: A shell line, or a list of arguments that no shell interprets.
             cwd: The folder to run in; the user's home if left out.
             env: More environment variables.
-            input: What it reads from standard input; nothing if left out.
+            user: As whom, by name; who logs in, if left out.
+            input: What it reads from standard input; nothing if left out. A file is read as needed.
             timeout: Seconds, `timedelta` or `Deadline`; `Settings.command_timeout` if left out.
+            on_output: Called with "stdout" or "stderr" and bytes, with each piece as it comes.
 
         Raises:
             CommandTimeoutError: It did not end in time; `result` has what it wrote.
             GuestConnectionError: The guest cannot be reached, or the connection broke: then the
                 command may still run, and is not sent again.
-            ValueError: The command is empty, or the name of a variable is none.
+            GuestUserError: The guest does not run commands as that user.
+            ValueError: The command is empty, or the name of a variable or user is none.
 
         Example:
             >>> ssh.run("exit 3").exit_code                                 # doctest: +SKIP
@@ -94,15 +124,27 @@ class SSH(Files):
         def result(code: int | None) -> Result:
             return Result(line, code, b"".join(out), b"".join(err), deadline.elapsed)
 
+        def told(stream: StreamName, pieces: list[bytes]) -> Callable[[bytes], object]:
+            if on_output is None:
+                return pieces.append
+            tell = on_output
+
+            def add(piece: bytes) -> None:
+                pieces.append(piece)
+                tell(stream, piece)
+
+            return add
+
         try:
             code = self._execute(
                 line,
                 input.encode() if isinstance(input, str) else input,
-                out.append,
-                err.append,
+                told("stdout", out),
+                told("stderr", err),
                 Patience(deadline),
                 cwd=cwd,
                 env=env,
+                user=user,
             )
         except LateError as late:
             message = f"{self.name}: {line!r} did not end within {allowed:.3g} s; {late}"
@@ -111,17 +153,9 @@ class SSH(Files):
         self.last_result = result(code)
         return self.last_result
 
-    def succeed(
-        self,
-        command: str | Sequence[str | os.PathLike[str]],
-        *,
-        cwd: str | None = None,
-        env: Mapping[str, str] | None = None,
-        input: bytes | str | None = None,  # noqa: A002
-        timeout: Timeout | None = None,
-    ) -> str:
+    def succeed(self, command: commands.Command, **options: Unpack[RunOptions]) -> str:
         """
-        Run a command that must end with exit code 0; see `run`.
+        Run a command that must end with exit code 0; see `run`, whose options it takes.
 
         Returns:
             Its standard output.
@@ -129,29 +163,21 @@ class SSH(Files):
         Raises:
             CommandFailedError: It ended otherwise; the message has the end of what it wrote.
         """
-        result = self.run(command, cwd=cwd, env=env, input=input, timeout=timeout)
+        result = self.run(command, **options)
         if not result.ok:
             raise CommandFailedError(
                 f"{self.name}: command failed: {result.describe()}", result=result
             )
         return result.stdout
 
-    def fail(
-        self,
-        command: str | Sequence[str | os.PathLike[str]],
-        *,
-        cwd: str | None = None,
-        env: Mapping[str, str] | None = None,
-        input: bytes | str | None = None,  # noqa: A002
-        timeout: Timeout | None = None,
-    ) -> Result:
+    def fail(self, command: commands.Command, **options: Unpack[RunOptions]) -> Result:
         """
-        Run a command that must not end with exit code 0; see `run`.
+        Run a command that must not end with exit code 0; see `run`, whose options it takes.
 
         Raises:
             CommandFailedError: It did.
         """
-        result = self.run(command, cwd=cwd, env=env, input=input, timeout=timeout)
+        result = self.run(command, **options)
         if result.ok:
             raise CommandFailedError(
                 f"{self.name}: command succeeded but should fail: {result.describe()}",
@@ -159,39 +185,74 @@ class SSH(Files):
             )
         return result
 
-    def __repr__(self) -> str:
-        state = "connected" if self.connected else "not connected"
-        return f"<SSH {self.credentials.user}@{self.address} of {self.name}, {state}>"
-
-    def _execute(
+    def wait_until_succeeds(
         self,
-        line: str,
-        stdin: BinaryIO | bytes | None,
-        stdout: Callable[[bytes], object],
-        stderr: Callable[[bytes], object],
-        patience: Patience,
+        command: commands.Command,
         *,
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
-    ) -> int | None:
-        mark = commands.new_mark()
-        script = commands.shell_line(line, mark=mark, cwd=cwd, env=env)
-        with ExitStack() as stack:
-            transport, channel, ending = stack.enter_context(self._opened(patience))
-            limit = patience.left + commands.MARGIN
-            patience.renewed.append(stack.enter_context(transport.watch.limit(limit)))
-            before, self.before_next = self.before_next, None
-            if before is not None:
-                script = before() + script
+        user: str | None = None,
+        timeout: Timeout | None = None,
+        poll: float | timedelta = 0.05,
+    ) -> str:
+        """
+        Run a command again and again until it ends with exit code 0.
+
+        A guest that cannot be reached meanwhile, as one that reboots, is waited for as well.
+
+        Args:
+            command: As for `run`.
+            cwd: As for `run`.
+            env: As for `run`.
+            user: As for `run`.
+            timeout: Seconds for all of it, `timedelta` or `Deadline`; `Settings.command_timeout` if
+                left out. A try that is under way then is ended.
+            poll: Seconds, or `timedelta`, between two tries.
+
+        Returns:
+            The standard output of the try that succeeded.
+
+        Raises:
+            WaitTimeoutError: It did not in time; `last_seen` tells what the last try gave.
+            GuestAuthError: The guest answers and did not let us in.
+            HostKeyError: The guest answers and shows another host key.
+            GuestUserError: The guest does not run commands as that user.
+
+        Example:
+            >>> ssh.wait_until_succeeds("test -S /run/app.sock", timeout=30)    # doctest: +SKIP
+            ''
+        """
+        line = commands.text_of(command)
+        deadline = Deadline(self.settings.command_timeout if timeout is None else timeout)
+        tries: list[int] = []
+        seen = ["nothing tried"]
+
+        def attempt() -> str | None:
+            if tries and deadline.expired:
+                return None
+            tries.append(1)
             try:
-                command = commands.Exec(transport, channel, ending, script)
-                if command.communicate(stdin, stdout, stderr, patience):
-                    return command.exit_code
-                late = commands.end_late(transport, command, mark)
-                command.drain(stdout, stderr)
-            except RefusedError as error:
-                raise self._broken(error, f"the SSH server refuses to run {line!r}") from error
-            except (paramiko.SSHException, EOFError, OSError) as error:
-                self._forget(transport)
-                raise self._broken(error, f"in the middle of {line!r}, which may go on") from error
-            raise late
+                result = self.run(line, cwd=cwd, env=env, user=user, timeout=deadline)
+            except (GuestAuthError, HostKeyError):
+                raise
+            except GuestConnectionError as error:
+                seen.append(error.message)
+            except CommandTimeoutError as error:
+                # Begun when the time was nearly up, it says less than the one before.
+                seen[1:] = seen[1:] or [error.message]
+            else:
+                seen.append(result.describe())
+                return result.stdout if result.ok else None
+            return None
+
+        return wait_until(
+            attempt,
+            what=f"{line!r} to succeed in {self.name}",
+            timeout=deadline,
+            poll=poll,
+            last_seen=lambda: seen[-1],
+        )
+
+    def __repr__(self) -> str:
+        state = "connected" if self.connected else "not connected"
+        return f"<SSH {self.credentials.user}@{self.address} of {self.name}, {state}>"

@@ -20,17 +20,21 @@ import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakSet
 
 import paramiko
 from paramiko.common import (
     MSG_CHANNEL_CLOSE,
     MSG_CHANNEL_FAILURE,
     MSG_CHANNEL_REQUEST,
+    MSG_CHANNEL_WINDOW_ADJUST,
     cMSG_CHANNEL_REQUEST,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from vboxkit.guest.users import Way
 
 __all__ = ["LOG", "Ending", "GuardedSocket", "Transport", "Wake", "Watch"]
 
@@ -115,18 +119,32 @@ class GuardedSocket(socket.socket):
 
 class Wake(threading.Event):
     """
-    Set by paramiko for news on any stream of a channel; taken back only by its reader.
+    Set by paramiko for news on any stream of a channel, and counted, so that several may wait.
 
     paramiko clears the event of a stream when that stream is empty, although the other one may
-    have news: so its `clear` does nothing, and the reader calls `reset` before it looks.
+    have news: so its `clear` does nothing, and who waits says which news it has seen.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changed = threading.Condition()
+        #: How many news there were. To be read before looking: what comes after is announced again.
+        self.news = 0
 
     def clear(self) -> None:
         """Do nothing."""
 
-    def reset(self) -> None:
-        """Forget what was announced so far."""
-        super().clear()
+    def set(self) -> None:
+        """Tell everybody that there is something new."""
+        super().set()
+        with self._changed:
+            self.news += 1
+            self._changed.notify_all()
+
+    def wait_after(self, seen: int, seconds: float) -> bool:
+        """Wait for other news than those, and tell whether there are any."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.news != seen, seconds)
 
 
 @dataclass(eq=False)
@@ -152,7 +170,7 @@ def _ending(channel: paramiko.Channel) -> Ending | None:
     return transport.endings.get(channel.chanid) if isinstance(transport, Transport) else None
 
 
-# These three are called by paramiko's thread for a message to a channel, in place of its own.
+# These are called by paramiko's thread for a message to a channel, in place of its own.
 
 
 def _on_request(channel: paramiko.Channel, message: paramiko.Message) -> None:
@@ -174,6 +192,13 @@ def _on_failure(channel: paramiko.Channel, message: paramiko.Message) -> None:
     _PARAMIKO[MSG_CHANNEL_FAILURE](channel, message)
 
 
+def _on_window(channel: paramiko.Channel, message: paramiko.Message) -> None:
+    _PARAMIKO[MSG_CHANNEL_WINDOW_ADJUST](channel, message)
+    ending = _ending(channel)
+    if ending is not None:
+        ending.wake.set()  # whoever writes can go on
+
+
 def _on_close(channel: paramiko.Channel, message: paramiko.Message) -> None:
     ending = _ending(channel)
     if ending is not None:
@@ -191,6 +216,10 @@ class Transport(paramiko.Transport):
         super().__init__(sock)
         self.watch = sock.watch
         self.endings: dict[int, Ending] = {}
+        #: What goes on in the background.
+        self.talks: WeakSet[object] = WeakSet()
+        #: How commands come to run as other users, as far as was found out.
+        self.ways: dict[str, Way] = {}
         self.set_log_channel(LOG)
 
     def abort(self) -> None:
@@ -204,9 +233,11 @@ class Transport(paramiko.Transport):
         self.packetizer.close()
         self.sock.close()
 
-    def send_request(self, channel: paramiko.Channel, kind: str, text: str, *, reply: bool) -> None:
+    def send_request(
+        self, channel: paramiko.Channel, kind: str, *parts: str | int, reply: bool
+    ) -> None:
         """
-        Send a request with one string, such as "exec" or "signal", without awaiting the answer.
+        Send a request, such as "exec" or "signal", without awaiting the answer.
 
         paramiko has no method for signals, and its `exec_command` waits without a limit.
         """
@@ -215,12 +246,17 @@ class Transport(paramiko.Transport):
         message.add_int(channel.remote_chanid)
         message.add_string(kind)
         message.add_boolean(reply)
-        message.add_string(text)
+        for part in parts:
+            if isinstance(part, int):
+                message.add_int(part)
+            else:
+                message.add_string(part)
         self._send_user_message(message)  # type: ignore[attr-defined]  # missing in the stubs
 
     _channel_handler_table: ClassVar[dict[int, Callable[..., None]]] = {
         **_PARAMIKO,
         MSG_CHANNEL_REQUEST: _on_request,
         MSG_CHANNEL_FAILURE: _on_failure,
+        MSG_CHANNEL_WINDOW_ADJUST: _on_window,
         MSG_CHANNEL_CLOSE: _on_close,
     }

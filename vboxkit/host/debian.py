@@ -9,6 +9,7 @@ beforehand and prints its path.
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from vboxkit.host.sandbox_entry import check_namespaces, namespace
 from vboxkit.settings import cache_dir, environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 __all__ = ["SUITE", "DebianAppliance", "appliance", "expected", "recipe_digest"]
 
@@ -37,6 +38,8 @@ _TOOLS = {"mke2fs": "e2fsprogs", "mount": "mount", "nasm": "nasm", "python3": "p
 _NOT_IN_RECIPE = {"README.md", "Makefile"}
 
 _NEEDED_MB = 1500
+
+_DIGEST = re.compile("[0-9a-f]{16}")
 
 _MILESTONES = (
     (r"running apt-get update", "fetch the package lists", 2),
@@ -100,13 +103,15 @@ def recipe_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def appliance(*, timeout: float = 1800.0) -> DebianAppliance:
+def appliance(*, keep: Collection[str] | None = None, timeout: float = 1800.0) -> DebianAppliance:
     """
     Return the Debian guest, making it first if there is none.
 
     Once per user and recipe, whichever process comes first; the others wait for it.
 
     Args:
+        keep: Digests of older recipes whose appliances stay when this one is made; the others are
+            removed. All stay if left out.
         timeout: Seconds to wait for another process that makes it.
 
     Raises:
@@ -126,6 +131,8 @@ def appliance(*, timeout: float = 1800.0) -> DebianAppliance:
         if not expected().content:
             with step("make the Debian guest"):
                 _make(found.folder)
+                if keep is not None:
+                    _prune(top, {*keep, found.folder.name})
     return expected()
 
 
@@ -139,6 +146,13 @@ def expected() -> DebianAppliance:
         content = ""
     made = content and (folder / "debian.ova").is_file()
     return DebianAppliance(folder, content if made else "")
+
+
+def _prune(top: Path, keep: set[str]) -> None:
+    """Remove the appliances of older recipes; an image that was built from one does not need it."""
+    for folder in top.iterdir():
+        if folder.is_dir() and _DIGEST.fullmatch(folder.name) and folder.name not in keep:
+            erase(folder)
 
 
 def _make(folder: Path) -> None:

@@ -43,13 +43,15 @@ def save_evidence(machine: Machine, console: SerialLog | None, folder: Path) -> 
     folder.mkdir(parents=True, exist_ok=True)
     saved = []
     with suppress(VBoxKitError):  # a machine that does not run has no screen
-        saved.append(machine.screenshot(folder / "screenshot.png"))
+        saved.append(machine.screen.shot().save(folder / "screenshot.png"))
     try:
         sources = [machine.log_folder / "VBox.log"]
     except VBoxKitError:
         sources = []
-    if console is not None:
-        sources.append(console.path)
+    if console is not None and console.mark():
+        target = folder / console.path.name
+        target.write_bytes(console.data())
+        saved.append(target)
     for source in sources:
         try:
             target = folder / source.name

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
+
 from vboxkit.errors import AlreadyExistsError
 from vboxkit.lab import leases, watcher
 from vboxkit.lab.places import TAG_IMAGE, TAG_LEASE
@@ -70,6 +72,7 @@ def leased_fork(
         )
     lease = leases.take(places.leases, name, test=test, session=session, ttl=ttl)
     done = False
+    forked: F | None = None
     try:
         watcher.ensure(places)
         forked = fork(
@@ -81,13 +84,17 @@ def leased_fork(
             kind=kind,
             extra_data={TAG_LEASE: lease.encoded(), TAG_IMAGE: image.digest},
         )
+        leases.write(places.leases, msgspec.structs.replace(lease, machine=forked.id))
         done = True
     finally:
-        if not done:
+        if forked is not None and not done:
+            forked.destroy()
+        elif not done:
             # What fork() could not take back itself keeps its lease, for the reaper.
             left = [str(com.name) for com in _machines(machine) if com.accessible]
             if name not in left and not (places.machines / name).exists():
                 leases.release(places.leases, name)
+    assert forked is not None  # noqa: S101 - done
     return forked
 
 

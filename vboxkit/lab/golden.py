@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from vboxkit.lab import copies, images, leases, reaper, watcher
 from vboxkit.lab.evidence import evidence_of
 from vboxkit.lab.places import TAG_HOST_KEY, TAG_IMAGE, TAG_LEASE
 from vboxkit.lab.records import Image
+from vboxkit.machines.fork import plug_in_at_once
 from vboxkit.machines.states import MachineState
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Build:
         machine.power_off()
         with machine.edit():
             remove_forwards(machine)
+            plug_in_at_once(machine)
             machine.set_extra_data(TAG_LEASE, None)
         return Image(
             name=name,
@@ -165,6 +167,9 @@ def build_first(
         image = valid(vbox, places, digest)
         if image is not None:
             return image
+        if source.make is not None:
+            made = source.make([it.content for it in images.all_images(places)])
+            source = replace(source, appliance=made.appliance, credentials=made.credentials)
         with building(vbox, places, name=source.name, digest=digest) as build:
             build.machine = machine = _make(build, source)
             credentials = _boot(machine, places, source, digest)

@@ -15,7 +15,9 @@ from vboxkit.lab.provisioning import AnyStep, Step, as_steps
 from vboxkit.lab.records import Image, all_images, folder_of, read, write
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
+
+    from vboxkit.host.debian import DebianAppliance
 
 __all__ = [
     "Image",
@@ -105,6 +107,9 @@ class ImageSource:
         content: The SHA-256 of the appliance, where it is known: it need not be read then.
         key_kind: Of the key that forks are entered with.
         boot_timeout: Seconds for the first boot, if that is more than `Settings.boot_timeout`.
+        make: Makes the appliance when the image is built, and returns the source with it; its
+            argument is what the images that there are were made from. Such an image is known by
+            `content`, the recipe's digest, and needs neither appliance nor key once it is built.
 
     Raises:
         SettingsError: These do not go together.
@@ -130,6 +135,9 @@ class ImageSource:
     content: str = field(default="", kw_only=True)
     key_kind: KeyKind = field(default="ed25519", kw_only=True)
     boot_timeout: float = field(default=0.0, kw_only=True)
+    make: Callable[[Collection[str]], ImageSource] | None = field(
+        default=None, kw_only=True, repr=False
+    )
 
     def __post_init__(self) -> None:
         given = [
@@ -192,7 +200,8 @@ class ImageSource:
             version: VirtualBox's version.
             content: A digest of the appliance or machine; the appliance is read if left out.
         """
-        key = self.credentials.key_file
+        # What a recipe makes has a new key each time.
+        key = self.credentials.key_file if self.make is None else None
         try:
             key_digest = hashlib.sha256(key.read_bytes()).hexdigest() if key else ""
         except OSError as error:
@@ -243,9 +252,7 @@ def _check_name(name: str) -> None:
         )
 
 
-def source_of(
-    name: str, *, credentials: Credentials | None = None, make: bool = False
-) -> ImageSource:
+def source_of(name: str, *, credentials: Credentials | None = None) -> ImageSource:
     """
     Return what an image is built from.
 
@@ -253,14 +260,12 @@ def source_of(
         name: ``tiny``, the built-in guest; ``debian``, which a recipe makes; or the path of an OVA
             or OVF file.
         credentials: The way into an appliance of your own.
-        make: Make the appliance if it is one of a recipe and not there yet: minutes.
 
     Raises:
         NotFoundError: It is none of these.
-        SetupError: It cannot be made here.
     """
     if name == "debian":
-        return _debian(make=make)
+        return _debian()
     if name == "tiny":
         return ImageSource(
             name="tiny",
@@ -292,10 +297,10 @@ def source_of(
     )
 
 
-def _debian(*, make: bool) -> ImageSource:
+def _debian(found: DebianAppliance | None = None) -> ImageSource:
     from vboxkit.host import debian  # few need it
 
-    found = debian.appliance() if make else debian.expected()
+    found = found or debian.expected()
     return ImageSource(
         name="debian",
         appliance=found.ova,
@@ -305,10 +310,17 @@ def _debian(*, make: bool) -> ImageSource:
         rekey=_OPENSSH_REKEY,
         restart_sshd="kill -HUP $(cat /run/sshd.pid)",
         new_host_key=True,
-        content=found.content,
-        key_kind="ecdsa",
+        content=debian.recipe_digest(),
+        make=_make_debian,
+        key_kind="rsa",
         boot_timeout=900.0,  # emulated, beside other work
     )
+
+
+def _make_debian(used: Collection[str]) -> ImageSource:
+    from vboxkit.host import debian
+
+    return _debian(debian.appliance(keep=used))
 
 
 def address(port: int) -> Address:

@@ -15,11 +15,11 @@ from vboxkit.errors import CleanupError, NotFoundError, VBoxKitError
 from vboxkit.lab import images, leases, reaper
 from vboxkit.lab import refresh as refreshing
 from vboxkit.lab.forking import leased_fork
-from vboxkit.lab.many import fork_many
 from vboxkit.lab.places import TAG_IMAGE, Places
 from vboxkit.lab.pool import Pool
 from vboxkit.lab.shelf import Shelf
 from vboxkit.lab.vm import VM
+from vboxkit.machines.many import fork_many
 from vboxkit.machines.virtualbox import VirtualBox, connect
 from vboxkit.settings import Settings
 
@@ -200,6 +200,7 @@ class Lab(Shelf):
         most: int | None = None,
         memory_mb: int = 1024,
         idle: float | None = 300.0,
+        ttl: float | None = None,
     ) -> Pool:
         """
         Return a `Pool`: forks of an image that are made in the background and wait.
@@ -209,7 +210,14 @@ class Lab(Shelf):
         if image is None or isinstance(image, str):
             image = self.image(image)
         made = Pool(
-            self, image, size=size, paused=paused, most=most, memory_mb=memory_mb, idle=idle
+            self,
+            image,
+            size=size,
+            paused=paused,
+            most=most,
+            memory_mb=memory_mb,
+            idle=idle,
+            ttl=ttl,
         )
         self._pools.append(made)
         return made

@@ -33,6 +33,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
         keep: The machine stays when its owner is gone.
         session: The run that it belongs to, as ``pytest 4711``.
         expires: When it may be removed even if its owner lives, in seconds since the epoch.
+        machine: The machine's UUID, once there is one: it may be renamed.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     keep: bool = False
     session: str = ""
     expires: float | None = None
+    machine: str = ""
 
     @property
     def owner(self) -> ProcessId:
@@ -164,8 +166,11 @@ def keep(folder: Path, name: str) -> None:
 
 
 def adopt(folder: Path, name: str) -> None:
-    """Make this process the owner of a machine that another process gave up."""
+    """Make this process the owner of a machine that waited in a pool, without an end."""
     lease = find(folder, name)
     if lease is not None:
         me = ProcessId.current()
-        write(folder, msgspec.structs.replace(lease, pid=me.pid, started=me.started))
+        write(
+            folder,
+            msgspec.structs.replace(lease, pid=me.pid, started=me.started, expires=None),
+        )

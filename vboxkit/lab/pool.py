@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from vboxkit.core import processes
 from vboxkit.core.locks import lock_file
@@ -25,12 +23,21 @@ from vboxkit.errors import (
     VBoxKitError,
     WaitTimeoutError,
 )
-from vboxkit.lab import leases
-from vboxkit.machines.states import MachineState
+from vboxkit.lab.members import (
+    Member,
+    adopt,
+    all_members,
+    answers,
+    claim,
+    offer,
+    offered,
+    own_up,
+    wake,
+    well,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from typing_extensions import Self
 
@@ -45,14 +52,14 @@ __all__ = ["Pool"]
 _RETRY = (0.5, 30.0)
 #: Seconds between two looks at members that wait: whether they are well, and idle for too long.
 _LOOK = 5.0
-
-
-class Member(msgspec.Struct, frozen=True, kw_only=True):
-    """What other processes are told of a member: its machine, image and since when it waits."""
-
-    name: str
-    image: str
-    since: float
+#: Seconds between two commands' round trips through a member that waits running.
+_ROUND_TRIP = 30.0
+#: Seconds after a take before the next fork begins, unless somebody waits for it: it would take
+#: the CPU that the first command of the one just taken needs.
+_BREATH = 0.3
+#: Seconds by which a member's lease outlives its time in the pool, so that whoever takes it at the
+#: last moment has it.
+_GRACE = 60.0
 
 
 class Pool:
@@ -73,6 +80,8 @@ class Pool:
         memory_mb: No more are made while less RAM than this is free on the host.
         idle: Seconds without a `take` after which members are destroyed, one at a time, until
             one is left; never if `None`.
+        ttl: Seconds after which one that waits is replaced by a fresh one. Should this process
+            hang, the reaper of another one removes it a minute later. Never if `None`.
 
     Example:
         ``with lab.pool("tiny", size=2) as pool, pool.take() as vm: vm.ssh.succeed("true")``
@@ -88,7 +97,15 @@ class Pool:
         most: int | None = None,
         memory_mb: int = 1024,
         idle: float | None = 300.0,
+        ttl: float | None = None,
     ) -> None:
+        if ttl is not None and ttl <= 0:
+            raise ApiError(
+                f"members that may wait {ttl!r} s make no sense",
+                symbol="E_INVALIDARG",
+                operation="make a pool",
+                hint="ttl=600, or None for no limit",
+            )
         if type(size) is not int or size < 1 or (most is not None and most < 1):
             raise ApiError(
                 f"a pool of {size!r} (at most {most!r}) makes no sense",
@@ -103,6 +120,7 @@ class Pool:
         self._most = most
         self._memory_mb = memory_mb
         self._idle = idle
+        self._ttl = ttl
         self._ready: list[VM] = []
         self._changed = threading.Condition()
         self._closed = False
@@ -110,6 +128,10 @@ class Pool:
         self._target = size
         self._error: Exception | None = None
         self._making = 0
+        self._wanted = 0
+        self._rest_until = 0.0
+        self._born: dict[str, float] = {}
+        self._tried: dict[str, float] = {}
         self._thread = threading.Thread(target=self._keep_full, name="vboxkit pool", daemon=True)
         self._thread.start()
 
@@ -160,7 +182,8 @@ class Pool:
                         hint="a larger pool, or a longer timeout",
                     ) from self._error
                 if not self._ready and not self._closed:
-                    self._changed.wait(min(deadline.remaining, _LOOK))
+                    with self._in_want():
+                        self._changed.wait(min(deadline.remaining, _LOOK))
 
     def give_back(self, vm: VM) -> None:
         """Destroy a used machine; another one takes its place in the background."""
@@ -174,7 +197,7 @@ class Pool:
             WaitTimeoutError: Not in time.
         """
         deadline = Deadline(timeout if timeout is not None else self._lab.settings.boot_timeout)
-        with self._changed:
+        with self._changed, self._in_want():
             while len(self._ready) < self.size:
                 if deadline.expired or self._closed:
                     raise WaitTimeoutError(
@@ -217,87 +240,63 @@ class Pool:
                     return None
                 vm = self._ready.pop(0)
                 self._used = time.monotonic()
+                self._rest_until = self._used + _BREATH
                 self._target = self.size
                 self._changed.notify_all()
+            stale = self._stale(vm)
             if not self._claim(vm):
                 continue  # another process has adopted it
-            if self._well(vm) and self._wake(vm):
+            if not stale and well(vm) and wake(vm):
+                if self._ttl is not None:
+                    own_up(self._lab.places, vm)
                 return vm
             vm.destroy()
 
     def _others(self, deadline: Deadline) -> VM | None:
         """Adopt a member of another process, or `None`."""
-        for member in self._members():
-            if member.image == self.image.digest and self._unlink(member.name):
-                vm = self._adopt(member.name, deadline)
+        folder = self._lab.places.pool
+        for member in all_members(folder):
+            wanted = member.image == self.image.digest and not member.stale
+            if wanted and claim(folder, member.name):
+                vm = adopt(self._lab, member.name, deadline)
                 if vm is not None:
                     return vm
         return None
 
-    def _adopt(self, name: str, deadline: Deadline) -> VM | None:
-        places = self._lab.places
-        leases.adopt(places.leases, name)
-        try:
-            vm = self._lab._remember(self._lab.vm(name))  # noqa: SLF001 - of the same package
-        except VBoxKitError:
-            if name not in self._lab.vbox.machines and not (places.machines / name).exists():
-                leases.release(places.leases, name)  # who removed it was faster
-            return None
-        done = False
-        with suppress(VBoxKitError):
-            try:
-                if self._wake(vm):
-                    vm.wait_ready(timeout=deadline)
-                    done = True
-            finally:
-                if not done:
-                    vm.destroy()
-        return vm if done else None
+    def _offer(self, vm: VM) -> None:
+        now = time.time()
+        member = Member(
+            name=vm.name,
+            image=self.image.digest,
+            since=now,
+            until=None if self._ttl is None else now + self._ttl,
+        )
+        offer(self._lab.places.pool, member)
+        self._born[member.name] = self._tried[member.name] = time.monotonic()
 
-    def _well(self, vm: VM) -> bool:
-        try:
-            return vm.state in {MachineState.RUNNING, MachineState.PAUSED} and vm.ssh.connected
-        except VBoxKitError:
-            return False
-
-    def _wake(self, vm: VM) -> bool:
-        try:
-            if vm.state == MachineState.PAUSED:
-                vm.resume()
-        except VBoxKitError:
-            return False
-        return True
-
-    def _members(self) -> Iterator[Member]:
-        for file in sorted(self._lab.places.pool.glob("*.json")):
-            with suppress(FileNotFoundError, msgspec.DecodeError):
-                yield msgspec.json.decode(file.read_bytes(), type=Member)
+    def _stale(self, vm: VM) -> bool:
+        born = self._born.get(vm._name, 0.0)  # noqa: SLF001
+        return self._ttl is not None and time.monotonic() - born > self._ttl
 
     def _claim(self, vm: VM) -> bool:
         """Take a member of ours out of the pool; `False` if somebody else has adopted it."""
-        if self._unlink(vm._name):  # noqa: SLF001 - it may be gone, and then has no live name
+        name = vm._name  # noqa: SLF001 - it may be gone, and then has no live name
+        self._born.pop(name, None)
+        self._tried.pop(name, None)
+        if claim(self._lab.places.pool, name):
             return True
         vm._hang_up()  # noqa: SLF001 - the connection is not ours any more
         return False
 
-    def _unlink(self, name: str) -> bool:
-        """Take a member out of the pool; `False` if somebody else was faster."""
+    @contextmanager
+    def _in_want(self) -> Iterator[None]:
+        """Have members made without a rest while somebody waits for one."""
+        self._wanted += 1
+        self._changed.notify_all()
         try:
-            self._file(name).unlink()
-        except FileNotFoundError:
-            return False
-        return True
-
-    def _file(self, name: str) -> Path:
-        return self._lab.places.pool / f"{name}.json"
-
-    def _offer(self, vm: VM) -> None:
-        self._lab.places.pool.mkdir(parents=True, exist_ok=True)
-        member = Member(name=vm.name, image=self.image.digest, since=time.time())
-        file = self._file(vm.name)
-        draft = file.with_suffix(".tmp")
-        draft.write_bytes(msgspec.json.encode(member))
-        draft.replace(file)
+            yield
+        finally:
+            self._wanted -= 1
 
     # In the background
 
@@ -308,8 +307,11 @@ class Pool:
                 if self._closed:
                     return
                 full = len(self._ready) >= self._target
-                if full:
-                    self._changed.wait(_LOOK)
+                rest = 0.0 if self._wanted else self._rest_until - time.monotonic()
+                if full or rest > 0:
+                    self._changed.wait(_LOOK if full else rest)
+            if not full and rest > 0:
+                continue
             if full:
                 with suppress(VBoxKitError):  # at the next look
                     self._look_after()
@@ -337,13 +339,20 @@ class Pool:
                 # Until it is in the pool: of two that count at once, both would find room.
                 lock = self._lab.places.locks / "pool.lock"
                 stack.enter_context(lock_file(lock, what="another pool's fork", timeout=60))
-                if len(list(self._members())) >= self._most:
+                if len(list(all_members(self._lab.places.pool))) >= self._most:
                     return False
             self._making = 1
             stack.callback(setattr, self, "_making", 0)
-            vm = self._lab.fork(self.image)
+            lease = None if self._ttl is None else self._ttl + _GRACE
+            vm = self._lab.fork(self.image, ttl=lease)
             done = False
             try:
+                if not answers(vm, timeout=self._lab.settings.ssh_timeout):
+                    raise InvalidStateError(
+                        f"{vm!r} runs, and does not answer",
+                        operation="fill a pool",
+                        hint="the next one is tried; a longer ssh_timeout for a slow guest",
+                    )
                 if self._paused:
                     vm.pause()
                 with self._changed:  # or take() would adopt it as if it were another process's
@@ -357,12 +366,17 @@ class Pool:
             return True
 
     def _look_after(self) -> None:
-        """Replace members that are not well, and destroy one that nobody has wanted for long."""
+        """Replace members that are not well or too old, and one that nobody has long wanted."""
+        with self._changed:
+            waiting = list(self._ready)
+        # Not under the lock, for it takes a moment: who takes such a one shares its connection.
+        ill = [vm for vm in waiting if not self._paused and not self._answers(vm)]
         doomed = []
         with self._changed:
             for vm in list(self._ready):
                 # One that another process has adopted is replaced as well.
-                if not self._file(vm._name).exists() or not self._well(vm):  # noqa: SLF001
+                there = offered(self._lab.places.pool, vm._name)  # noqa: SLF001
+                if vm in ill or self._stale(vm) or not there or not well(vm):
                     self._ready.remove(vm)
                     doomed.append(vm)
             idle = self._idle is not None and time.monotonic() - self._used > self._idle
@@ -373,3 +387,12 @@ class Pool:
             if self._claim(vm):
                 with suppress(VBoxKitError):  # its lease stays, for the reaper
                     vm.destroy()
+
+    def _answers(self, vm: VM) -> bool:
+        """Send a command through a member that waits running, every now and then."""
+        name = vm._name  # noqa: SLF001
+        now = time.monotonic()
+        if now - self._tried.get(name, now) < _ROUND_TRIP:
+            return True
+        self._tried[name] = now
+        return answers(vm, timeout=10)

@@ -88,7 +88,7 @@ def reclaim(vbox: VirtualBox, places: Places, lease: Lease) -> None:
         return
     with step(f"remove leftover {lease.name}"):
         (places.pool / f"{lease.name}.json").unlink(missing_ok=True)
-        machine = vbox.machines.find(lease.name)
+        machine = vbox.machines.find(lease.machine or lease.name)
         if machine is not None and _is_whole_image(places, machine):
             # Its build was over but for this file.
             leases.release(places.leases, lease.name)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Refresh", "check", "clock_line", "refresh"]
 
 #: What can be refreshed, in the order in which it is done.
-Refresh = Literal["clock", "entropy", "hostname", "machine-id", "ssh-host-key"]
+Refresh = Literal["clock", "entropy", "hostname", "machine-id", "mac-address", "ssh-host-key"]
 
 #: Busybox's date and GNU's both know ``@``, and set what they are given.
 _CLOCK = "date -u -s @{now:.0f} >/dev/null"
@@ -58,6 +58,22 @@ umask 022
 echo "$id" > /etc/machine-id || exit 1
 [ ! -e /var/lib/dbus/machine-id ] || [ -L /var/lib/dbus/machine-id ] ||
     echo "$id" > /var/lib/dbus/machine-id
+"""
+
+#: Cards are in the order of their PCI slots, as VirtualBox's adapters are. Its virtio-net keeps the
+#: receive filter of the saved state, which knows the old address only, until the card is told to
+#: take all; and its NAT learns a new address from the guest's next ARP request.
+_MAC_ADDRESS = """
+cards=$(for card in /sys/class/net/*; do
+    [ ! -e "$card/device" ] || echo "$(readlink -f "$card/device") ${card##*/}"
+done | sort | sed 's/.* //')
+for card in $cards; do
+    read -r mac || { echo "more cards than adapters: $cards" >&2; exit 1; }
+    ip link set dev "$card" promisc on && ip link set dev "$card" address "$mac" || exit 1
+    ip neigh flush dev "$card" >/dev/null 2>&1
+done
+if read -r mac; then echo "no card for the adapter $mac: $cards" >&2; exit 1; fi
+exit 0
 """
 
 #: Prints the new public key. The running connection goes on with the old one.
@@ -115,7 +131,7 @@ def clock_line() -> str:
     return _CLOCK.format(now=time.time() + _WAY) + " 2>&1; "
 
 
-def refresh(ssh: SSH, names: Sequence[str], *, hostname: str) -> str | None:
+def refresh(ssh: SSH, names: Sequence[str], *, hostname: str, macs: Sequence[str]) -> str | None:
     """
     Renew what is asked for, in the guest.
 
@@ -123,6 +139,7 @@ def refresh(ssh: SSH, names: Sequence[str], *, hostname: str) -> str | None:
         ssh: The guest; its user must be root (or may do all this).
         names: Of `Refresh`.
         hostname: The new host name.
+        macs: The addresses of the adapters that are there, by slot.
 
     Returns:
         The guest's new host key, if that was asked for.
@@ -144,6 +161,8 @@ def refresh(ssh: SSH, names: Sequence[str], *, hostname: str) -> str | None:
                 ssh.succeed(_HOSTNAME, input=hostname)
             elif name == "machine-id":
                 ssh.succeed(_MACHINE_ID, input=secrets.token_hex(16))
+            elif name == "mac-address":
+                ssh.succeed(_MAC_ADDRESS, input="".join(f"{mac.lower()}\n" for mac in macs))
             else:
                 key = " ".join(ssh.succeed(_HOST_KEY).split()[:2])
     return key

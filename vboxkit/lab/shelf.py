@@ -145,7 +145,7 @@ class Shelf:
     ) -> ImageSource | Image:
         """Return what a name stands for: what it is built from, or what was built by that name."""
         try:
-            source = images.source_of(name, credentials=credentials, make=True)
+            source = images.source_of(name, credentials=credentials)
         except NotFoundError as error:
             return self._built(name, error)
         if credentials is None and not own_hardware and source.name != name:

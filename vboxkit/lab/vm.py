@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from vboxkit.core.waiting import Deadline
 from vboxkit.errors import InvalidStateError, NotFoundError
-from vboxkit.guest.console import SerialLog
+from vboxkit.guest.serial_console import SerialConsole
 from vboxkit.host import budget
 from vboxkit.lab import leases
 from vboxkit.lab import refresh as refreshing
@@ -18,11 +18,14 @@ from vboxkit.lab import rewind as rewinding
 from vboxkit.lab.checkpoint import Checkpoint
 from vboxkit.lab.evidence import evidence_of, save_evidence
 from vboxkit.lab.forking import leased_fork
+from vboxkit.lab.handover import HandOver
 from vboxkit.lab.images import Image, address
-from vboxkit.lab.many import fork_together
 from vboxkit.lab.places import TAG_HOST_KEY
+from vboxkit.lab.waits import Waits
 from vboxkit.machines.fork import Fork
+from vboxkit.machines.many import fork_together
 from vboxkit.machines.progress import progress_hook
+from vboxkit.machines.serial_line import SerialLine
 from vboxkit.machines.states import MachineState
 
 if TYPE_CHECKING:
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["VM"]
 
 
-class VM(Fork):
+class VM(Fork, HandOver, Waits):
     """
     A fork of an image: a machine, and what is inside of it.
 
@@ -67,6 +70,7 @@ class VM(Fork):
         """The guest over SSH: connected at first use, and again when the machine came back."""
         if self._ssh is None:
             from vboxkit.guest.ssh import SSH  # paramiko takes 0.15 s to load
+            from vboxkit.guest.ssh_config import alias_of
 
             self._ssh = SSH(
                 address(self.ssh_port),
@@ -75,6 +79,8 @@ class VM(Fork):
                 name=self._subject(),
                 evidence=self.evidence,
             )
+            # What other programs are told of this machine goes with its folder.
+            self._ssh.alias, self._ssh.files = alias_of(self.name), self.folder
         return self._ssh
 
     @property
@@ -91,9 +97,15 @@ class VM(Fork):
         )
 
     @cached_property
-    def console(self) -> SerialLog:
-        """The serial port of the guest, as a log."""
-        return SerialLog(self.serial.file or self.folder / "serial.log")
+    def _line(self) -> SerialLine:
+        file = self.serial.file or self.folder / "serial.log"
+        return SerialLine(self, file, self.log_folder / "serial-earlier.log")
+
+    @cached_property
+    def console(self) -> SerialConsole:
+        """The serial port of the guest: what it says, and typing on it."""
+        line = self._line
+        return SerialConsole(line.file, line, earlier=line.earlier)
 
     def start(self, *, mode: StartMode | None = None, timeout: Timeout | None = None) -> None:
         """
@@ -102,6 +114,8 @@ class VM(Fork):
         If it goes on from a saved state, the guest's clock is set with the first command.
         """
         self._hang_up()
+        if not self.running:
+            self._line.begin_anew()
         resumed = self.state in {MachineState.SAVED, MachineState.ABORTED_SAVED}
         super().start(mode=mode, timeout=timeout)
         if resumed:
@@ -119,6 +133,7 @@ class VM(Fork):
         Args:
             *names: ``clock``; ``entropy`` (the kernel's random state, which forks of one image
                 otherwise share); ``hostname`` (this machine's name); ``machine-id``;
+                ``mac-address`` (that of VirtualBox's adapter, where forks share a network);
                 ``ssh-host-key`` (the new key is pinned).
 
         Raises:
@@ -128,25 +143,12 @@ class VM(Fork):
         Example:
             ``vm.refresh("entropy", "hostname", "ssh-host-key")``
         """
-        key = refreshing.refresh(self.ssh, names, hostname=self.name)
+        macs = [adapter.mac for adapter in self.network if adapter.enabled]
+        key = refreshing.refresh(self.ssh, names, hostname=self.name, macs=macs)
         if key is not None:
             self.set_extra_data(TAG_HOST_KEY, key)
-            self._hang_up()
-            self._ssh = None
+            self._forget_ssh()
             self.wait_ready()  # the server is starting anew, OpenSSH for seconds
-
-    def wait_ready(self, *, timeout: Timeout | None = None) -> VM:
-        """
-        Wait until the guest lets us in over SSH.
-
-        Args:
-            timeout: Seconds; `Settings.ssh_timeout` if left out.
-
-        Raises:
-            WaitTimeoutError: It did not; the error holds serial log and VBox.log.
-        """
-        self.ssh.wait_ready(timeout)
-        return self
 
     def evidence(self) -> str:
         """Return what helps to see why something failed: state, serial log, VBox.log."""
@@ -203,44 +205,43 @@ class VM(Fork):
                 start at once as CPUs and RAM allow; why others wait is told to those who listen
                 to steps.
         """
-        if n is not None:
-            return fork_together(
-                self,
-                n,
-                name or f"{self._name}-fork-{secrets.token_hex(3)}",
-                snapshot=self.snapshots.own(snapshot),
-                start=start,
-                timeout=timeout if timeout is not None else self.settings.progress_timeout,
-                locks=self._places.locks,
-            )
+        limit = timeout if timeout is not None else self.settings.progress_timeout
+        label = name or f"{self._name}-fork-{secrets.token_hex(3)}"
+        origin = self.snapshots.own(snapshot)
         mine = leases.find(self._places.leases, self._name)
-        with progress_hook(on_update):
-            forked = leased_fork(
+
+        def make(name: str, snapshot: Snapshot | None, deadline: Timeout, *, start: bool) -> VM:
+            return leased_fork(
                 self,
-                name or f"{self._name}-fork-{secrets.token_hex(3)}",
+                name,
                 image=self.image,
                 places=self._places,
-                snapshot=self.snapshots.own(snapshot),
+                snapshot=snapshot,
                 start=start,
-                timeout=timeout if timeout is not None else self.settings.progress_timeout,
+                timeout=deadline,
                 test=mine.test if mine else "",
                 session=mine.session if mine else "",
                 kind=partial(VM, image=self.image, places=self._places),
             )
-        self._forks.append(forked)
-        return forked
 
-    def start_in_turn(self, timeout: Timeout) -> None:
-        """Start when CPU and RAM of this host allow; destroys the machine if that fails."""
-        deadline = Deadline(timeout)
-        done = False
-        try:
-            with budget.may_start(self.memory_mb, what=self._subject(), timeout=deadline):
-                self.start(timeout=deadline)
-            done = True
-        finally:
-            if not done:
-                self.destroy()
+        made: list[VM]
+        with progress_hook(on_update):
+            if n is None:
+                made = [make(label, origin, limit, start=start)]
+            else:
+                made = fork_together(
+                    self,
+                    partial(make, start=False),
+                    n,
+                    label=label,
+                    snapshot=origin,
+                    start=start,
+                    timeout=limit,
+                    lock=self._places.clone_lock,
+                )
+        # Those that are gone need not be remembered.
+        self._forks = [fork for fork in self._forks if not fork.gone] + made
+        return made[0] if n is None else made
 
     def checkpoint(self, name: str, *, timeout: Timeout | None = None) -> Checkpoint:
         """
@@ -285,8 +286,8 @@ class VM(Fork):
         """
         deadline = Deadline(timeout if timeout is not None else self.settings.boot_timeout)
         rewinding.rewind(self, self.image)
-        self._hang_up()
-        self._ssh = None  # it may be of another host key
+        self._line.forget()
+        self._forget_ssh()
         with budget.may_start(self.memory_mb, what=self._subject(), timeout=deadline):
             self.start(timeout=deadline)
         return self.wait_ready(timeout=deadline)
@@ -320,10 +321,19 @@ class VM(Fork):
         """
         while self._forks:
             self._forks.pop().destroy()
-        self._hang_up()
+        if self._ssh is not None:
+            self._ssh.close()
+        if "_line" in self.__dict__:
+            self._line.hang_up()
         super().destroy()
         leases.release(self._places.leases, self._name)
 
     def _hang_up(self) -> None:
         if self._ssh is not None:
-            self._ssh.close()
+            self._ssh.disconnect()
+
+    def _forget_ssh(self) -> None:
+        """Close SSH with its tunnels; the next one may have another port and host key."""
+        ssh, self._ssh = self._ssh, None
+        if ssh is not None:
+            ssh.close()

@@ -260,14 +260,21 @@ def require_good_name(name: str) -> None:
 def require_free_name(api: Any, name: str) -> None:
     """Raise `AlreadyExistsError` if a machine has this name, `ApiError` if none can have it."""
     require_good_name(name)
-    for com in api.array(api.virtualbox, "machines"):
-        if com.accessible and str(com.name) == name:
-            raise AlreadyExistsError(
-                f"there is a machine {name!r} already",
-                kind="machine",
-                wanted=name,
-                hint="choose another name, or destroy() that machine",
-            )
+    try:
+        # Of many machines, asking each for its name would take longer than a fork.
+        com: Any = api.virtualbox.findMachine(name)
+    except Exception as error:
+        foreign = api.foreign(error)
+        if foreign is None or foreign.symbol != "VBOX_E_OBJECT_NOT_FOUND":
+            raise
+        return
+    if com.accessible and str(com.name) == name:  # and not a machine whose UUID this is
+        raise AlreadyExistsError(
+            f"there is a machine {name!r} already",
+            kind="machine",
+            wanted=name,
+            hint="choose another name, or destroy() that machine",
+        )
 
 
 def folder_in_use(api: Any, folder: Path) -> bool:

@@ -10,11 +10,13 @@ from vboxkit.core.ports import lease_port
 from vboxkit.core.steps import step
 from vboxkit.core.waiting import Deadline
 from vboxkit.errors import ApiError, CleanupError, InvalidStateError
+from vboxkit.host import budget
 from vboxkit.machines.clones import copy_registered
 from vboxkit.machines.machine import Machine
+from vboxkit.machines.many import fork_together, require_running
 from vboxkit.machines.network import read_forwards, write_forward
 from vboxkit.machines.progress import unhooked
-from vboxkit.machines.states import MachineState
+from vboxkit.settings import cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from vboxkit.machines.snapshots import Snapshot
     from vboxkit.settings import Settings
 
-__all__ = ["Fork", "fork"]
+__all__ = ["Fork", "fork", "fork_of", "plug_in_at_once"]
 
 F = TypeVar("F", bound="Fork")
 
@@ -64,6 +66,18 @@ class Fork(Machine):
     def __exit__(self, *_: object) -> None:
         self.destroy()
 
+    def start_in_turn(self, timeout: Timeout) -> None:
+        """Start when CPU and RAM of this host allow; destroys the machine if that fails."""
+        deadline = Deadline(timeout)
+        done = False
+        try:
+            with budget.may_start(self.memory_mb, what=self._subject(), timeout=deadline):
+                self.start(timeout=deadline)
+            done = True
+        finally:
+            if not done:
+                self.destroy()
+
     def destroy(self) -> None:
         """
         Remove the fork with all that was made for it; doing it twice does no harm.
@@ -81,6 +95,11 @@ class Fork(Machine):
         self._destroyed = True
 
     _destroyed = False
+
+    @property
+    def gone(self) -> bool:
+        """Whether it was destroyed by way of this object."""
+        return self._destroyed
 
 
 def _drop(snapshot: Snapshot) -> None:
@@ -139,14 +158,7 @@ def fork(
     deadline = Deadline(timeout)
     own: Snapshot | None = None
     if snapshot is None:
-        if machine.state not in {MachineState.RUNNING, MachineState.PAUSED}:
-            raise InvalidStateError(
-                f"{machine._subject()} is {machine.state}: there is no running guest to fork",
-                state=str(machine.state),
-                needed=["Running", "Paused"],
-                operation="fork",
-                hint="start it, give an online snapshot, or use clone(linked=True)",
-            )
+        require_running(machine)
         snapshot = own = machine.snapshots.take("vboxkit fork", timeout=deadline)
     elif not snapshot.online:
         raise InvalidStateError(
@@ -187,6 +199,48 @@ def fork(
     return forked
 
 
+def plug_in_at_once(machine: Machine) -> None:
+    """Let copies of a machine find their network cable plugged in when they go on."""
+    for slot in range(len(machine.network)):
+        adapter = machine.com.getNetworkAdapter(slot)
+        key = _cable_key(machine._api, adapter, slot) if adapter.enabled else None
+        if key is not None:
+            machine.set_extra_data(key, "0")
+
+
+def _cable_key(api: Api, adapter: Any, slot: int) -> str | None:
+    device = _DEVICES.get(api.name("NetworkAdapterType", adapter.adapterType))
+    return f"VBoxInternal/Devices/{device}/{slot}/Config/LinkUpDelay" if device else None
+
+
+def fork_of(
+    machine: Machine,
+    name: str | None,
+    count: int | None,
+    *,
+    snapshot: Snapshot | None,
+    start: bool,
+    timeout: Timeout,
+) -> Fork | list[Fork]:
+    """See `Machine.fork`: one of a plain machine, or several."""
+    if count is None:
+        return fork(machine, name, snapshot=snapshot, start=start, timeout=timeout, kind=Fork)
+
+    def make(label: str, origin: Snapshot, deadline: Deadline) -> Fork:
+        return fork(machine, label, snapshot=origin, start=False, timeout=deadline, kind=Fork)
+
+    return fork_together(
+        machine,
+        make,
+        count,
+        label=name or f"{machine.name}-fork-{secrets.token_hex(3)}",
+        snapshot=snapshot,
+        start=start,
+        timeout=timeout,
+        lock=cache_dir() / "starts" / "clone.lock",
+    )
+
+
 def _prepare(fork: Fork) -> None:
     """
     Give a saved copy ports and a console of its own, and its network cable at once.
@@ -201,9 +255,9 @@ def _prepare(fork: Fork) -> None:
             adapter = com.getNetworkAdapter(slot)
             if not adapter.enabled:
                 continue
-            device = _DEVICES.get(api.name("NetworkAdapterType", adapter.adapterType))
-            if device is not None:
-                key = f"VBoxInternal/Devices/{device}/{slot}/Config/LinkUpDelay"
+            key = _cable_key(api, adapter, slot)
+            # Writing costs 5 to 10 ms, for it saves all settings; copies of an image have it.
+            if key is not None and com.getExtraData(key) != "0":
                 com.setExtraData(key, "0")
             if api.name("NetworkAttachmentType", adapter.attachmentType) != "NAT":
                 continue
@@ -214,6 +268,8 @@ def _prepare(fork: Fork) -> None:
                 own = replace(rule, host_ip=lease.host_ip, host_port=lease.port, _lease=lease)
                 fork.forwards[rule.guest_port] = own
                 write_forward(api, engine, own)
+        # It would write into the video of the original.
+        com.recordingSettings.enabled = False
         port = com.getSerialPort(0)
         if port.enabled:
             port.path = console

@@ -52,6 +52,11 @@ class HandBack:
         """Call the function, if that has not been done."""
         self._end()
 
+    def cancel(self) -> None:
+        """Forget the function: what it would do has been done otherwise, or needs no doing."""
+        _open.discard(self)
+        self._end.detach()
+
     def _call(self, function: Callable[..., object], args: tuple[Any, ...]) -> None:
         _open.discard(self)
         try:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vboxkit.machines.medium import Medium
     from vboxkit.machines.properties import MachineProperties
 
-__all__ = ["Keyboard", "MachineHardware", "Pointing", "SharedWithGuest"]
+__all__ = ["KeyboardType", "MachineHardware", "Pointing", "SharedWithGuest"]
 
 Pointing = Literal[
     "None",
@@ -41,7 +41,7 @@ Pointing = Literal[
     "USBMultiTouch",
     "USBMultiTouchScreenPlusPad",
 ]
-Keyboard = Literal["None", "PS2Keyboard", "USBKeyboard", "ComboKeyboard"]
+KeyboardType = Literal["None", "PS2Keyboard", "USBKeyboard", "ComboKeyboard"]
 SharedWithGuest = Literal["Disabled", "HostToGuest", "GuestToHost", "Bidirectional"]
 
 
@@ -86,7 +86,9 @@ class MachineHardware(EncryptableMachine):
 
     boot_order = BootOrder("What it boots from, in order, as ``('DVD', 'HardDisk')``.")
     pointing = Choice[Pointing]("pointingHIDType", "PointingHIDType", "The mouse or tablet.")
-    keyboard = Choice[Keyboard]("keyboardHIDType", "KeyboardHIDType", "The keyboard.")
+    keyboard_type = Choice[KeyboardType](
+        "keyboardHIDType", "KeyboardHIDType", "Which keyboard it has."
+    )
     clipboard = LiveChoice[SharedWithGuest](
         "clipboardMode", "ClipboardMode", "Who may read whose clipboard; can be set at any time."
     )

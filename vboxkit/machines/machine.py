@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from vboxkit.machines import again, clones, removal, rollback, snapshots
+from vboxkit.machines.additions import Additions
 from vboxkit.machines.base import api_call
 from vboxkit.machines.configuration import ConfigurableMachine
 from vboxkit.machines.groups import read_groups
+from vboxkit.machines.parts import Part
 from vboxkit.machines.progress import progress_hook
 from vboxkit.machines.resources import MachineResources
 from vboxkit.machines.running import RunnableMachine
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from vboxkit.core.waiting import Timeout
     from vboxkit.machines.clones import CloneMode
     from vboxkit.machines.fork import Fork
+    from vboxkit.machines.guest_control import GuestSession
     from vboxkit.machines.progress import ProgressHook
     from vboxkit.machines.snapshots import Snapshot
     from vboxkit.settings import Settings
@@ -41,6 +44,8 @@ class Machine(RunnableMachine, ConfigurableMachine, MachineResources):
         snapshots: Its snapshots.
     """
 
+    additions = Part(Additions, "VirtualBox's Guest Additions: whether they run in the guest.")
+
     def __init__(self, api: Api, com: Any, settings: Settings) -> None:
         super().__init__(api, com, settings)
         self.snapshots = snapshots.Snapshots(self)
@@ -49,6 +54,31 @@ class Machine(RunnableMachine, ConfigurableMachine, MachineResources):
         if type(self) is not Machine or self.unchangeable:
             return super().__reduce__()  # what else it is would be lost on the way
         return again.machine, (self._api.home, self.settings, self.id)
+
+    def guest_session(
+        self, user: str, password: str, *, domain: str = "", timeout: Timeout | None = None
+    ) -> GuestSession:
+        """
+        Open a user's session in the guest by its Guest Additions, which needs no network.
+
+        Emulated, letting the user in takes the guest some seconds.
+
+        Args:
+            user: The user's name in the guest.
+            password: The password; it is not kept.
+            domain: The user's domain, for Windows guests.
+            timeout: Seconds; `Settings.boot_timeout` if left out.
+
+        Raises:
+            AdditionsError: No Guest Additions run in the guest; known at once.
+            InvalidStateError: There is no running VM, or it is paused.
+            GuestAuthError: The guest did not let the user in.
+            WaitTimeoutError: The guest did not answer in time.
+
+        Example:
+            ``with machine.guest_session("root", "secret") as g: print(g.run("id").stdout)``
+        """
+        return self.additions.session(user, password, domain=domain, timeout=timeout)
 
     # Copies
 
@@ -148,6 +178,28 @@ class Machine(RunnableMachine, ConfigurableMachine, MachineResources):
         return copy
 
     @api_call("fork")
+    @overload
+    def fork(
+        self,
+        name: str | None = ...,
+        *,
+        snapshot: Snapshot | str | None = ...,
+        start: bool = ...,
+        timeout: Timeout | None = ...,
+        on_update: ProgressHook | None = ...,
+        n: None = ...,
+    ) -> Fork: ...
+    @overload
+    def fork(
+        self,
+        name: str | None = ...,
+        *,
+        snapshot: Snapshot | str | None = ...,
+        start: bool = ...,
+        timeout: Timeout | None = ...,
+        on_update: ProgressHook | None = ...,
+        n: int,
+    ) -> Sequence[Fork]: ...
     def fork(
         self,
         name: str | None = None,
@@ -156,7 +208,8 @@ class Machine(RunnableMachine, ConfigurableMachine, MachineResources):
         start: bool = True,
         timeout: Timeout | None = None,
         on_update: ProgressHook | None = None,
-    ) -> Fork:
+        n: int | None = None,
+    ) -> Fork | Sequence[Fork]:
         """
         Make a running copy of this machine as it stood at an online snapshot.
 
@@ -165,26 +218,32 @@ class Machine(RunnableMachine, ConfigurableMachine, MachineResources):
         destroyed at the end of the block.
 
         Args:
-            name: Its name; derived from this machine's if left out.
+            name: Its name; derived from this machine's if left out. Of several, the beginning.
             snapshot: An online snapshot; one is taken now if left out, which the fork removes when
                 it is destroyed.
             start: Whether to start it; otherwise it is left Saved.
             timeout: Seconds for the whole; `Settings.progress_timeout` if left out.
             on_update: Called with each progress; see `progress_hook`.
+            n: Make so many, from one snapshot, and return them in a list: all or none. As many
+                start at once as CPUs and RAM allow; why others wait is told to those who listen
+                to steps.
 
         Raises:
             InvalidStateError: The snapshot is not an online one, or the machine does not run.
+
+        Example:
+            ``web, other = machine.fork(n=2)``
         """
         from vboxkit.machines import fork as forks  # Fork is a Machine
 
         with progress_hook(on_update):
-            return forks.fork(
+            return forks.fork_of(
                 self,
                 name,
+                n,
                 snapshot=self.snapshots.own(snapshot),
                 start=start,
                 timeout=timeout if timeout is not None else self.settings.progress_timeout,
-                kind=forks.Fork,
             )
 
     def linked_clones(self, snapshot: Snapshot | None = None) -> list[str]:

@@ -169,8 +169,10 @@ def _own_files(machine: Machine) -> list[Path]:
     console = machine.serial.file
     if console is not None and console.parent == machine.folder:
         files.append(console)
-    # The name that the lab gives to consoles; the port may lead elsewhere by now.
-    return [*files, machine.folder / "serial.log"]
+    # The names that the lab gives to consoles (the port may lead elsewhere by now), and to what it
+    # tells other tools.
+    told = ("serial.log", "known_hosts", "ssh_config")
+    return [*files, *(machine.folder / name for name in told)]
 
 
 def _remove_files(folder: Path, files: list[Path], *, shared: bool) -> list[tuple[Path, str]]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vboxkit.machines import power
 from vboxkit.machines.base import api_call
+from vboxkit.machines.keyboard import Keyboard
 from vboxkit.machines.locks import locked
+from vboxkit.machines.mouse import Mouse
+from vboxkit.machines.parts import Part
 from vboxkit.machines.progress import progress_hook
 from vboxkit.machines.properties import MachineProperties
-from vboxkit.machines.screen import screenshot
+from vboxkit.machines.recording import Recordings
+from vboxkit.machines.screen import Screen
 from vboxkit.machines.states import ONLINE, MachineState
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from pathlib import Path
 
     from vboxkit.core.waiting import Timeout
     from vboxkit.machines.progress import ProgressHook
@@ -24,7 +28,12 @@ __all__ = ["RunnableMachine"]
 
 
 class RunnableMachine(MachineProperties):
-    """The part of `Machine` that starts and stops it."""
+    """The part of `Machine` that starts and stops it, and what it has while it runs."""
+
+    screen = Part(Screen, "What it shows, while it runs.")
+    keyboard = Part(Keyboard, "Its keyboard, while it runs; `keyboard_type` is which one it has.")
+    mouse = Part(Mouse, "Its mouse, while it runs; `pointing` is which one it has.")
+    recording = Part(Recordings, "Video of its screens, while it runs; called, a block of it.")
 
     @api_call("start")
     def start(self, *, mode: StartMode | None = None, timeout: Timeout | None = None) -> None:
@@ -184,9 +193,9 @@ class RunnableMachine(MachineProperties):
     @api_call("take a screenshot")
     def screenshot(self, path: Path | str) -> Path:
         """
-        Write what the guest shows as a PNG file.
+        Write what the guest shows as a PNG file; `screen.shot` has more.
 
         Raises:
             InvalidStateError: There is no running VM.
         """
-        return screenshot(self, Path(path))
+        return self.screen.shot().save(path)
