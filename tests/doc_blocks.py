@@ -84,13 +84,15 @@ def prepare() -> None:
     iso(Path("debian.iso"))
     shutil.copy(resources.resource("tiny/tiny.ova"), "tiny.ova")
     Path("icon.png").write_bytes(_PNG)
-    for name in ("src", "out", "elsewhere"):
+    for name in ("src", "out", "elsewhere", "site"):
         Path(name).mkdir()
+    Path("site/index.html").write_text("hello from the image\n")
+    Path("setup.sh").write_text("#!/bin/sh\necho set up\n")
 
 
-def run(block: Block, vbox: VirtualBox, web: Machine) -> str:
+def run(block: Block, vbox: VirtualBox, web: Machine | None = None, **more: object) -> str:
     """Run an example in the working folder; return what it prints."""
-    names: dict[str, Any] = {"vboxkit": vboxkit, "vbox": vbox, "web": web, "Path": Path}
+    names: dict[str, Any] = {"vboxkit": vboxkit, "vbox": vbox, "web": web, "Path": Path, **more}
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         exec(compile(block.code, block.name, "exec"), names)  # noqa: S102 - what a page shows

@@ -120,7 +120,7 @@ releases() {
 host() {
     releases || return
     # The sandbox's own tests run once there is one.
-    "$bin/python" -m pytest tests/unit tests/guest tests/meta --ignore=tests/meta/test_sandbox_run.py
+    "$bin/python" -m pytest tests/unit tests/guest tests/ovf tests/meta --ignore=tests/meta/test_sandbox_run.py
 }
 
 sandbox() {
@@ -129,12 +129,17 @@ sandbox() {
 
 inside() {
     # Tests that find no VirtualBox fail: a run that skips them all would be green.
-    with_virtualbox python -m pytest --vm-required tests/vbox tests/vm tests/plugin -m "not debian"
+    with_virtualbox python -m pytest --vm-required tests/vbox tests/vm tests/plugin -m "not debian and not additions"
 }
 
 # The Debian guest boots for minutes where it is emulated.
 debian() {
     with_virtualbox python -m pytest --vm-required tests/vm/test_debian.py
+}
+
+# VirtualBox's guest control stalls now and then where the guest is emulated.
+additions() {
+    with_virtualbox python -m pytest --vm-required tests/vm -m additions
 }
 
 # What users install: the wheel, in an environment that cannot see this checkout. Its

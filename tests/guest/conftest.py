@@ -83,7 +83,7 @@ def make_ssh(keys: dict[str, Path]) -> Iterator[MakeSSH]:
                 "answer": None,
             }
             who |= {name: options.pop(name) for name in list(options) if name in who}
-            options.setdefault("settings", Settings(ssh_timeout=5, command_timeout=10))
+            options.setdefault("settings", Settings(ssh_timeout=20, command_timeout=40))
             options.setdefault("name", "machine 'web'")
             ssh = SSH(Address("127.0.0.1", guest.port), Credentials(**who), **options)
             return stack.enter_context(ssh)

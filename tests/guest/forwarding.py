@@ -12,6 +12,9 @@ from typing import Any
 import paramiko
 from paramiko.common import OPEN_FAILED_CONNECT_FAILED, OPEN_SUCCEEDED
 
+#: What is raised over a connection that the client has ended.
+_GONE = (OSError, EOFError, paramiko.SSHException)
+
 
 class Forwarding(paramiko.ServerInterface):
     """Connects for its clients, and listens for them; sees to its threads and sockets."""
@@ -22,6 +25,7 @@ class Forwarding(paramiko.ServerInterface):
     def __init__(self) -> None:
         self._targets: dict[int, socket.socket] = {}
         self._listeners: dict[int, socket.socket] = {}
+        self._sessions: list[paramiko.Channel] = []
 
     def check_channel_direct_tcpip_request(
         self, chanid: int, origin: tuple[str, int], destination: tuple[str, int]
@@ -36,7 +40,8 @@ class Forwarding(paramiko.ServerInterface):
             return OPEN_FAILED_CONNECT_FAILED
         target.settimeout(None)
         self.guest.ends.append(target)
-        self.guest.spawn(self._take, chanid, target)
+        self._targets[chanid] = target
+        self.guest.spawn(self._take)
         return OPEN_SUCCEEDED
 
     def check_port_forward_request(self, address: str, port: int) -> int:
@@ -84,19 +89,22 @@ class Forwarding(paramiko.ServerInterface):
         if number in self._listeners:
             self.stop_listening(number)
 
-    def _take(self, chanid: int, target: socket.socket) -> None:
-        taken = None
-        # Early `None` if another thread was faster.
-        while taken is None and self.transport.is_active():
-            taken = self.transport.accept(0.5)
-        if taken is None:
-            target.close()
-            return
-        # Of several at once any may come; the number tells whose it is.
-        self._targets[chanid] = target
-        while taken.chanid not in self._targets:
-            threading.Event().wait(0.01)
-        _join(self._targets.pop(taken.chanid), taken)
+    def _take(self) -> None:
+        # Of several at once any may come, and sessions among them.
+        while self.transport.is_active():
+            taken = self.transport.accept(0.5)  # early `None` if another thread was faster
+            target = None if taken is None else self._targets.pop(taken.chanid, None)
+            if taken is None:
+                continue
+            if target is not None:
+                _join(target, taken)
+                return
+            self._sessions.append(taken)  # nobody else may have it yet: it must not be collected
+
+
+def _close(channel: paramiko.Channel) -> None:
+    with suppress(*_GONE):
+        channel.close()
 
 
 def _join(sock: socket.socket, channel: paramiko.Channel) -> None:
@@ -105,8 +113,8 @@ def _join(sock: socket.socket, channel: paramiko.Channel) -> None:
             while block := channel.recv(1 << 15):
                 sock.sendall(block)
             sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            channel.close()
+        except _GONE:
+            _close(channel)
 
     thread = threading.Thread(target=up, daemon=True)
     thread.start()
@@ -114,10 +122,10 @@ def _join(sock: socket.socket, channel: paramiko.Channel) -> None:
         while block := sock.recv(1 << 15):
             channel.sendall(block)
         channel.shutdown_write()
-    except OSError:
-        channel.close()
+    except _GONE:
+        _close(channel)
     thread.join()
-    channel.close()
+    _close(channel)
     with suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
     sock.close()

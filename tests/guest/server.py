@@ -51,6 +51,13 @@ class FaultySocket:
         self.left: int | None = None
         self.how: How = "close"
         self.tripped = threading.Event()
+        #: While it is not set, nothing that comes in is heard.
+        self.hears = threading.Event()
+        self.hears.set()
+
+    def recv(self, size: int) -> bytes:
+        self.hears.wait(60)
+        return self.sock.recv(size)
 
     def trip(self, how: How, after: int = 0) -> None:
         """Cut after so many more bytes."""
@@ -148,6 +155,8 @@ class Guest:
 
     def __exit__(self, *_: object) -> None:
         self.closing = True
+        for sock in self.sockets:
+            sock.hears.set()
         with suppress(OSError):  # ends accept()
             self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()

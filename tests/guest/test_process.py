@@ -194,7 +194,7 @@ def test_cut_at_every_point(
                 verb()
         with process:
             pass
-    assert time.monotonic() - begin < 15
+    assert time.monotonic() - begin < 60
     ssh.close()
     guest.plans.clear()
     assert ssh.run("true").ok

@@ -134,7 +134,7 @@ def test_a_file_is_seen_soon(place: Place) -> None:
     with later(0.5, make):
         place.wait(file(str(target)))
         late = time.monotonic() - made[0]
-    assert 0 <= late < 1  # 0.05 s on a machine with nothing else to do
+    assert 0 <= late < 3  # 0.05 s on a machine with nothing else to do
 
 
 def test_a_wait_is_one_command(place: Place, guest: Any) -> None:
@@ -147,11 +147,11 @@ def test_a_wait_is_one_command(place: Place, guest: Any) -> None:
 def test_a_timeout_tells_what_was_there(place: Place) -> None:
     """What, how long, what is there instead, and the evidence; with the whole condition."""
     with pytest.raises(WaitTimeoutError) as caught:
-        place.wait(all_of(file("/nowhere/at/all"), file(str(place.folder))), timeout=0.6)
+        place.wait(all_of(file("/nowhere/at/all"), file(str(place.folder))), timeout=3)
     error = caught.value
     assert "the file /nowhere/at/all" in error.what
     assert "no such folder" in error.last_seen
-    assert 0.5 < error.waited < 30
+    assert 2.9 < error.waited < 60
     assert "the evidence" in str(error)
     assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301 - our own bytes
 
@@ -287,7 +287,7 @@ def test_a_timeout_of_all_kinds_together(place: Place) -> None:
     place.console.path.write_text("first\nlast line")
     there = file(str(place.folder))
     with pytest.raises(WaitTimeoutError) as caught:
-        place.wait(all_of(there, file("/nowhere"), console_text("never")), timeout=1.5)
+        place.wait(all_of(there, file("/nowhere"), console_text("never")), timeout=3)
     seen = caught.value.last_seen
     assert f"{there}: is there" in seen
     assert "no such file" in seen

@@ -53,7 +53,7 @@ def test_expect_in_vain(ssh: SSH) -> None:
     """The error has what came instead, and says if the shell ended."""
     with ssh.shell() as shell:
         with pytest.raises(WaitTimeoutError, match="never") as caught:
-            shell.expect("never", timeout=0.5)
+            shell.expect("never", timeout=3)
         assert "prompt" in caught.value.last_seen
         shell.send("exit\n")
         with pytest.raises(WaitTimeoutError, match="the shell has ended"):

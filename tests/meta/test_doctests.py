@@ -8,7 +8,14 @@ import importlib
 import pytest
 
 #: Modules whose examples need neither VirtualBox nor a guest.
-MODULES = ["vboxkit.core.waiting", "vboxkit.core.steps", "vboxkit.settings"]
+MODULES = [
+    "vboxkit.core.waiting",
+    "vboxkit.core.steps",
+    "vboxkit.settings",
+    "vboxkit.ovf.units",
+    "vboxkit.ovf.inspecting",
+    "vboxkit.ovf.verifying",
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -35,7 +35,7 @@ from vboxkit.host import doctor, sandbox, sandbox_entry
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_GROUPS = {"images": ["ls", "build", "rm", "prune"], "sandbox": []}
+_GROUPS = {"images": ["ls", "build", "rm", "prune"], "ovf": ["inspect", "verify", "build"]}
 _GROUPS["sandbox"] = ["create", "status", "run", "shell", "remove"]
 _ALL = [[name] for name in COMMANDS] + [[g, sub] for g, subs in _GROUPS.items() for sub in subs]
 

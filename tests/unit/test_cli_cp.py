@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import click
 import pytest
 
 from vboxkit.cli.__main__ import main
-from vboxkit.cli.cp import _apart
+from vboxkit.cli.cp import _apart, _get
 
 
 @pytest.mark.parametrize(
@@ -30,3 +34,10 @@ def test_one_side_is_a_machine(words: tuple[str, str], capsys: pytest.CaptureFix
     """Two paths here, and two paths there, are wrong usage."""
     assert main(["cp", *words]) == 2
     assert "NAME:PATH" in capsys.readouterr().err
+
+
+def test_nothing_is_written_above_the_target(tmp_path: Path) -> None:
+    """A source that ends in two dots has no name under which the target could take it."""
+    nobody: Any = None
+    with pytest.raises(click.UsageError, match="give TARGET one"):
+        _get(nobody, "/srv/..", tmp_path, recursive=True, tell=lambda *_: None)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vboxkit import VM
     from vboxkit.machines.guest_control import GuestSession
 
-pytestmark = pytest.mark.vm
+pytestmark = [pytest.mark.vm, pytest.mark.additions]
 
 #: Of the tiny guest; known to all.
 USER, PASSWORD = "root", "vboxkit"

@@ -127,7 +127,7 @@ def test_a_guest_that_never_answers_gives_evidence(vm: VM) -> None:
     vm.ssh.close()
     with pytest.raises(WaitTimeoutError) as caught:
         vm.wait_ready(timeout=2)
-    assert caught.value.waited < 10
+    assert caught.value.waited < 60
     assert "Paused" in str(caught.value)
     assert "last-words" in str(caught.value)
     vm.resume()

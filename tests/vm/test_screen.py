@@ -58,10 +58,10 @@ def test_missing_packages_and_programs(vm: VM, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(ModuleMissingError, match="apt-get install tesseract-ocr"):
         shot.text()
     monkeypatch.setitem(sys.modules, "pytesseract", None)
-    with pytest.raises(ModuleMissingError, match="pip install pytesseract"):
+    with pytest.raises(ModuleMissingError, match=r"pip install vboxkit\[ocr\]"):
         shot.text()
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
-    with pytest.raises(ModuleMissingError, match="pip install pillow"):
+    with pytest.raises(ModuleMissingError, match=r"pip install vboxkit\[ocr\]"):
         shot.image()
 
 

@@ -91,7 +91,10 @@ def _get(
     tell: Callable[[int, int, str], object],
 ) -> None:
     if target.is_dir():
-        target /= source.rstrip("/").rpartition("/")[2]
+        name = source.rstrip("/").rpartition("/")[2]
+        if name == "..":  # which would lead out of the target
+            raise click.UsageError(f"{source!r} is no name to be kept: give TARGET one")
+        target /= name
     if recursive and guest.stat(source).kind == "folder":
         guest.get_tree(source, target, progress=tell)
     else:

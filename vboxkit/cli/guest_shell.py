@@ -7,13 +7,12 @@ import select
 import shutil
 import signal
 import sys
-import termios
 import threading
-import tty
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from vboxkit.cli import streams
+from vboxkit.cli.keys import raw
 from vboxkit.errors import GuestConnectionError, VBoxKitError
 from vboxkit.settings import environment
 
@@ -42,7 +41,7 @@ def interact(ssh: SSH) -> int:
     """
     columns, rows = shutil.get_terminal_size()
     kind = environment().get("TERM", "vt100")
-    with ssh.shell(terminal=kind, columns=columns, rows=rows) as shell, _raw(sys.stdin.fileno()):
+    with ssh.shell(terminal=kind, columns=columns, rows=rows) as shell, raw(sys.stdin.fileno()):
         keyboard = _Keyboard(shell, sys.stdin.fileno())
         with keyboard.read():
             try:
@@ -53,16 +52,6 @@ def interact(ssh: SSH) -> int:
                 if not keyboard.hung_up:
                     raise
     return streams.UNKNOWN if shell.exit_code is None else shell.exit_code
-
-
-@contextmanager
-def _raw(fd: int) -> Iterator[None]:
-    before = termios.tcgetattr(fd)
-    try:
-        tty.setraw(fd)
-        yield
-    finally:
-        termios.tcsetattr(fd, termios.TCSADRAIN, before)
 
 
 class _Keyboard:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 import time
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["Recorder"]
+
+#: Seconds that the other side may take nothing of what is sent.
+_STALL = 30.0
 
 
 class Recorder:
@@ -46,14 +50,25 @@ class Recorder:
         """Seconds since the last byte came."""
         return time.monotonic() - self._last
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes, *, stall: float = _STALL) -> None:
         """
-        Send bytes.
+        Send bytes, and wait until they are taken.
+
+        Args:
+            data: The bytes.
+            stall: Seconds without one of them being taken, after which it is given up.
 
         Raises:
+            TimeoutError: The other side takes nothing; some of it may have been sent.
             OSError: The connection has ended.
         """
-        self._connection.sendall(data)
+        left = memoryview(data)
+        while left:
+            # The thread reads from the same socket, which so must have no timeout of its own.
+            if not _writable(self._connection, stall):
+                raise TimeoutError(f"nothing taken for {stall:.3g} s")
+            with suppress(BlockingIOError):
+                left = left[self._connection.send(left, socket.MSG_DONTWAIT) :]
 
     def stop(self) -> None:
         """End the connection and the thread; what came by then is in the file."""
@@ -74,3 +89,11 @@ class Recorder:
                 self._file.write(data)
                 self._received += len(data)
                 self._last = time.monotonic()
+
+
+def _writable(connection: socket.socket, seconds: float) -> bool:
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(connection, select.POLLOUT)
+        return bool(poll.poll(seconds * 1000))
+    return bool(select.select([], [connection], [], seconds)[1])

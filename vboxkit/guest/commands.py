@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 import paramiko
 
 from vboxkit.core.waiting import Deadline
-from vboxkit.guest.patience import RefusedError
+from vboxkit.guest.patience import RefusedError, SinkError
 from vboxkit.guest.transport import Ending, Transport
 
 if TYPE_CHECKING:
@@ -138,6 +138,7 @@ class Exec:
         self._transport = transport
         self._channel = channel
         self._ending = ending
+        self._input_error: SinkError | None = None
         self.exit_code: int | None = None
         if terminal is not None:
             size = (terminal.columns, terminal.rows, 0, 0)
@@ -159,11 +160,14 @@ class Exec:
         Raises:
             EOFError: The connection broke.
             RefusedError: The server does not run commands.
+            SinkError: The input could not be read.
         """
         feeder = self._feed(stdin, patience.renew)
         wake = self._ending.wake
         while True:
             seen = wake.news
+            if self._input_error is not None:
+                raise self._input_error
             ended = self.ended
             pieces = self.take()
             for stream, piece in pieces:
@@ -256,9 +260,17 @@ class Exec:
             return None
         source = io.BytesIO(stdin) if isinstance(stdin, bytes) else stdin
 
+        def read() -> bytes:
+            try:
+                return source.read(1 << 15)
+            except Exception as error:  # whatever the caller's file raises
+                self._input_error = SinkError(error)
+                self._ending.wake.set()
+                raise EOFError from error
+
         def feed() -> None:
             try:
-                while block := source.read(1 << 15):
+                while block := read():
                     self._channel.sendall(block)
                     moved()
                 self._channel.shutdown_write()

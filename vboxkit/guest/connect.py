@@ -44,7 +44,7 @@ def translate(
         return GuestConnectionError(f"{where}: no answer in time ({stage})", hint=hint)
     if isinstance(error, ConnectionRefusedError):
         return GuestConnectionError(f"{where}: connection refused ({stage})", hint=hint)
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, (socket.gaierror, UnicodeError)):
         return GuestConnectionError(f"{where}: no such host ({stage})", hint="check the address")
     if error is None or isinstance(error, (EOFError, ConnectionError)) or not str(error):
         return GuestConnectionError(f"{where}: the connection was closed ({stage})", hint=hint)
@@ -104,7 +104,7 @@ class Attempt:
             plain = socket.create_connection(
                 (self.address.host, self.address.port), timeout=max(deadline.remaining, 0.001)
             )
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter of a name that can be none
             raise self._error(error) from error
         self.stage = "banner"
         sock = GuardedSocket.adopt(plain, Watch())

@@ -26,7 +26,7 @@ class LateError(Exception):
 
 
 class SinkError(Exception):
-    """Who takes the output raised something, which must not be taken for the connection's."""
+    """Who takes the output, or gives the input, raised what is not the connection's doing."""
 
     def __init__(self, cause: BaseException) -> None:
         super().__init__(str(cause))

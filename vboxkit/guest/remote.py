@@ -81,6 +81,7 @@ class Remote:
         self._writing = threading.Lock()
         self._over = False
         self._failure: BaseException | None = None
+        self._input_error: Exception | None = None
         link.transport.talks.add(self)
 
     @property
@@ -236,6 +237,8 @@ class Remote:
             value = ready()
             if value is not None:
                 return value
+            if self._input_error is not None:
+                return None
             moved = self._pump()
             value = ready()
             if value is not None or self._over:
@@ -312,7 +315,14 @@ class Remote:
                         self.write(block, timeout=_FOR_EVER)
                 self.close_stdin()
 
-        threading.Thread(target=feed, name="vboxkit-ssh-input", daemon=True).start()
+        def guarded() -> None:
+            try:
+                feed()
+            except Exception as error:  # whatever the caller's file raises
+                self._input_error = error
+                self._link.ending.wake.set()
+
+        threading.Thread(target=guarded, name="vboxkit-ssh-input", daemon=True).start()
 
 
 #: Seconds: the one who reads has a timeout, and closes the channel.

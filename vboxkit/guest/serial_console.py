@@ -99,6 +99,7 @@ class SerialConsole(SerialLog):
         Raises:
             InvalidStateError: The machine does not run, is paused, or its port is not captured.
             ConnectionLostError: Another process types there.
+            WaitTimeoutError: The guest has read nothing of it for 30 s.
 
         Example:
             ``vm.console.send("reboot\n")``

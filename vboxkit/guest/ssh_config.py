@@ -6,11 +6,13 @@ import getpass
 import glob
 import re
 import shlex
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import paramiko
+from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
 
 from vboxkit.errors import HostKeyError, SettingsError
 from vboxkit.guest.credentials import Address, Credentials
@@ -32,6 +34,8 @@ _REFUSED = (
     "bindaddress",
     "bindinterface",
 )
+#: A keyword is followed by white space, or by one =.
+_KEYWORD = re.compile(r"([^\s=]*)(?:\s*=\s*|\s+)?(.*)\Z", re.DOTALL)
 _DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 #: Which of a host's keys is taken, if several are known.
 _KINDS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ssh-rsa")
@@ -176,7 +180,7 @@ def _text(path: Path, depth: int = 0) -> str:
     lines = []
     conditional = False
     for line in path.read_text(encoding="utf-8").splitlines():
-        keyword, _, rest = re.sub(r"[\s=]+", " ", line.strip()).partition(" ")
+        keyword, rest = _KEYWORD.match(line.strip()).groups()  # type: ignore[union-attr]  # always
         conditional = conditional or keyword.lower() in {"host", "match"}
         if keyword.lower() == "match" and "exec" in rest.lower().split():
             raise SettingsError(
@@ -211,6 +215,25 @@ def _key_file(listed: object) -> Path | None:
     return files[0] if isinstance(listed, list) and files else None
 
 
+def _known(path: Path) -> paramiko.HostKeys:
+    """Read a known_hosts file; as for OpenSSH's client, a line that is damaged is none."""
+    keys = paramiko.HostKeys()
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return keys
+    for line in lines:
+        entry = None
+        # Those with a mark are of certificates, or revoked.
+        if line.strip() and line.strip()[0] not in "#@":
+            with suppress(InvalidHostKey, paramiko.SSHException):
+                entry = HostKeyEntry.from_line(line.strip())
+        if entry is not None:
+            for host in entry.hostnames:
+                keys.add(host, entry.key.get_name(), entry.key)
+    return keys
+
+
 def _host_key(name: str, path: Path, address: Address, found: Mapping[str, str]) -> str | None:
     wanted = found.get("hostkeyalias") or known_hosts_name(address)
     files = found.get("userknownhostsfile", "~/.ssh/known_hosts ~/.ssh/known_hosts2")
@@ -220,12 +243,7 @@ def _host_key(name: str, path: Path, address: Address, found: Mapping[str, str])
         paths = [Path(it).expanduser() for it in shlex.split(files)]
     known: dict[str, str] = {}
     for it in paths:
-        keys = paramiko.HostKeys()
-        try:
-            keys.load(str(it))
-        except OSError:
-            continue
-        for kind, key in (keys.lookup(wanted) or {}).items():
+        for kind, key in (_known(it).lookup(wanted) or {}).items():
             known.setdefault(kind, f"{kind} {key.get_base64()}")
     for kind in (*_KINDS, *known):
         if kind in known:

@@ -103,6 +103,10 @@ class Stream(Remote):
         if item is not None:
             return item
         name = self._link.name
+        if self._input_error is not None:
+            with suppress(GuestError):  # what the caller's file raised says more
+                self.stop()
+            raise self._input_error
         if not self._over:
             text = f"{name}: {self.command!r} did not end within {self._allowed:.3g} s"
             try:

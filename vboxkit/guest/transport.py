@@ -1,5 +1,5 @@
 """
-The SSH transport: paramiko's, with three things added that it cannot do.
+The SSH transport: paramiko's, with what it cannot do (see `replies` for one more thing).
 
 - Nothing blocks for good. paramiko has calls without a timeout (a reply to a request, a write into
   a full socket); here each operation is registered with the moment at which it must be over, and
@@ -30,6 +30,8 @@ from paramiko.common import (
     MSG_CHANNEL_WINDOW_ADJUST,
     cMSG_CHANNEL_REQUEST,
 )
+
+from vboxkit.guest.replies import ReplyingTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -209,7 +211,7 @@ def _on_close(channel: paramiko.Channel, message: paramiko.Message) -> None:
 _PARAMIKO: dict[int, Callable[..., None]] = paramiko.Transport._channel_handler_table  # type: ignore[attr-defined]  # noqa: SLF001 - the only way to see these messages
 
 
-class Transport(paramiko.Transport):
+class Transport(ReplyingTransport):
     """A connection to one guest; see the module."""
 
     def __init__(self, sock: GuardedSocket) -> None:
@@ -251,7 +253,7 @@ class Transport(paramiko.Transport):
                 message.add_int(part)
             else:
                 message.add_string(part)
-        self._send_user_message(message)  # type: ignore[attr-defined]  # missing in the stubs
+        self._send_user_message(message)
 
     _channel_handler_table: ClassVar[dict[int, Callable[..., None]]] = {
         **_PARAMIKO,

@@ -93,14 +93,18 @@ def through_pipe(
         os.close(writing)
         closed = True
         thread.join()
-        raise OutsideError(failed[0] if failed else error.cause) from error
+        raise _unpacked(failed[0] if failed else error.cause) from error
     finally:
         if not closed:
             os.close(writing)
             thread.join()
     if failed and not code:
-        cause = failed[0]
-        if isinstance(cause, tarfile.TarError):
-            raise OSError(f"what its tar sends is damaged: {cause}") from cause
-        raise OutsideError(cause) from cause
+        raise _unpacked(failed[0]) from failed[0]
     return code, said
+
+
+def _unpacked(cause: Exception) -> Exception:
+    """Return the guest's error for an archive that is none, and ours for what happened here."""
+    if isinstance(cause, tarfile.TarError):
+        return OSError(f"what its tar sends is damaged: {cause}")
+    return OutsideError(cause)

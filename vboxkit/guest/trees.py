@@ -171,7 +171,8 @@ class Trees(Folders):
                 if isinstance(error.cause, OSError) and not isinstance(error.cause, GuestFileError):
                     cause = error.cause
                     raise here_error(cause, cause.filename or path, writing=True) from error
-                raise
+                # Of the guest's doing, or of the caller's own code, as `progress`.
+                raise error.cause from error
         return path
 
     def _has_tar(self, way: Access) -> bool:

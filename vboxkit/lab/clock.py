@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from vboxkit.core.waiting import wait_until
-from vboxkit.errors import CommandTimeoutError
+from vboxkit.errors import CommandTimeoutError, GuestError
 
 if TYPE_CHECKING:
     from vboxkit.core.waiting import Deadline
@@ -40,11 +40,21 @@ def offset(ssh: SSH, deadline: Deadline) -> tuple[float, float]:
     Args:
         ssh: The guest.
         deadline: For the command.
+
+    Raises:
+        GuestError: What its `date` says is no time.
     """
     before = time.time()
-    said = float(ssh.succeed(_READ, timeout=deadline).split()[-1])
+    said = ssh.succeed(_READ, timeout=deadline).strip()
     after = time.time()
-    return said - (before + after) / 2, (after - before) / 2
+    try:
+        seconds = float(said.splitlines()[-1])
+    except (IndexError, ValueError) as error:
+        raise GuestError(
+            f"{ssh.name}: its clock cannot be read, it says {said[-200:]!r}",
+            hint="a date that knows +%s is needed in the guest",
+        ) from error
+    return seconds - (before + after) / 2, (after - before) / 2
 
 
 def sync(ssh: SSH, deadline: Deadline) -> float:

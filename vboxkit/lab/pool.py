@@ -210,7 +210,7 @@ class Pool:
 
     def close(self) -> None:
         """
-        Destroy the machines that wait, and stop making more. Those taken stay the caller's.
+        Destroy the machines that wait, also the one being made. Those taken stay the caller's.
 
         Raises:
             CleanupError: Some could not be removed; all were tried.
@@ -250,7 +250,8 @@ class Pool:
                 if self._ttl is not None:
                     own_up(self._lab.places, vm)
                 return vm
-            vm.destroy()
+            with suppress(VBoxKitError):  # its lease stays, for the reaper
+                vm.destroy()
 
     def _others(self, deadline: Deadline) -> VM | None:
         """Adopt a member of another process, or `None`."""

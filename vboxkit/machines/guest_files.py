@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -255,7 +256,13 @@ class GuestFiles(ComObject):
         path, what = Path(target).absolute(), f"copy {source!r} to {target}"
         if path.is_dir() or not path.parent.is_dir():
             raise GuestFileError(f"{path} on this machine is a folder, or in none that exists")
-        self._wait(what, self._do(what, self.com.fileCopyFromGuest, source, str(path), []), timeout)
+        draft = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
+        try:
+            copying = self._do(what, self.com.fileCopyFromGuest, source, str(draft), [])
+            self._wait(what, copying, timeout)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
         return path
 
     def _until(self, more: Callable[[], bool | None], what: str, timeout: Timeout | None) -> None:

@@ -27,7 +27,7 @@ def picture(png: bytes) -> Any:
         raise ModuleMissingError(
             "images need the package pillow, which is not installed",
             module="pillow",
-            hint="pip install pillow",
+            hint="pip install vboxkit[ocr]",
         ) from error
     image = opener.open(io.BytesIO(png))
     image.load()
@@ -48,7 +48,7 @@ def read_text(png: bytes, *, language: str) -> str:
         raise ModuleMissingError(
             "reading text on a screen needs the package pytesseract, which is not installed",
             module="pytesseract",
-            hint="pip install pytesseract pillow, and the program: apt-get install tesseract-ocr",
+            hint="pip install vboxkit[ocr], and the program: apt-get install tesseract-ocr",
         ) from error
     grey = picture(png).convert("L")
     operations = import_module("PIL.ImageOps")

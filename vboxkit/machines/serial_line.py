@@ -87,13 +87,22 @@ class SerialLine:
         Raises:
             InvalidStateError: The machine does not run, is paused, or its port leads elsewhere.
             ConnectionLostError: Another process types on it.
+            WaitTimeoutError: The guest has read nothing of it for 30 s.
             SetupError: On Windows, where this is not there yet.
         """
         recorder = self._recorder
         if recorder is None or not recorder.alive:
             recorder = self._connect()
+        begun = Deadline(0)
         try:
             recorder.send(data)
+        except TimeoutError as error:
+            raise WaitTimeoutError(
+                f"{self._machine._subject()} ({self._machine.state}) to read its serial port",
+                waited=begun.elapsed,
+                last_seen=str(error),
+                hint="is it paused, or does nobody read there? Some of the text was typed",
+            ) from error
         except OSError as error:
             raise self._lost() from error
 

@@ -34,9 +34,7 @@ def require_inside(name: str, file: str, *, element: str) -> str:
         OvfError: It has ``..`` in it, also as ``%2e%2e``, a control character, or no end.
     """
     if not name or _CONTROL.search(unquote(name)):
-        raise OvfError(
-            file, f"the file name {name!r:.80} is none", element=element, hint=_TRUST
-        )
+        raise OvfError(file, f"the file name {name!r:.80} is none", element=element, hint=_TRUST)
     if len(name) > _LONGEST or any(len(part.encode()) > 255 for part in name.split("/")):
         raise OvfError(
             file,
@@ -61,9 +59,7 @@ def require_plain(name: str, file: str, *, element: str) -> str:
     """
     require_inside(name, file, element=element)
     if is_absolute(name) or is_remote(name):
-        raise OvfError(
-            file, f"the file name {name!r} is absolute", element=element, hint=_TRUST
-        )
+        raise OvfError(file, f"the file name {name!r} is absolute", element=element, hint=_TRUST)
     plain = "/".join(part for part in name.split("/") if part not in {"", "."})
     if not plain:
         raise OvfError(file, f"the file name {name!r} is none", element=element, hint=_TRUST)

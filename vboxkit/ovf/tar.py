@@ -2,19 +2,20 @@
 The members of an OVA, found without unpacking and in constant memory.
 
 `tarfile` reads extended headers of any size into memory, skips some kinds of damage, and follows
-what an OVA never has (links, sparse files). Here a header is 512 bytes, an extension 64 KiB at most.
+what an OVA never has (links, sparse files). Here an extension has 64 KiB at most.
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from vboxkit.errors import OvfError
 from vboxkit.ovf.names import require_plain
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterator
 
 __all__ = ["BLOCK", "Member", "members"]
@@ -46,7 +47,7 @@ class Member:
     size: int
 
 
-def members(file: BinaryIO, path: str) -> list[Member]:
+def members(file: io.RawIOBase, path: str) -> list[Member]:
     """
     Return the files of an OVA, in their order.
 
@@ -76,7 +77,7 @@ def members(file: BinaryIO, path: str) -> list[Member]:
     return found
 
 
-def _headers(file: BinaryIO, path: str) -> Iterator[tuple[str, bytes, int, int]]:
+def _headers(file: io.RawIOBase, path: str) -> Iterator[tuple[str, bytes, int, int]]:
     """Yield name, kind, offset and size of each member; extensions are worked in."""
     total = os.fstat(file.fileno()).st_size
     position = count = extensions = 0
@@ -89,34 +90,41 @@ def _headers(file: BinaryIO, path: str) -> Iterator[tuple[str, bytes, int, int]]
         if block == _ZERO:
             if long_name or long_size is not None:
                 raise OvfError(path, "a header without its member", element=at, hint=_AGAIN)
+            # Some readers go on behind one empty block: nothing may be seen by them alone.
+            if (file.read(BLOCK) or b"").strip(b"\0"):
+                raise OvfError(path, "it goes on behind its end", element=at, hint=_TRUST)
             return
         if len(block) < BLOCK:
             raise OvfError(
-                path, f"it is cut: tar's end is missing after {total} bytes", element=at, hint=_AGAIN
+                path,
+                f"it is cut: tar's end is missing after {total} bytes",
+                element=at,
+                hint=_AGAIN,
             )
         count += 1
         _require_checksum(block, path, position)
-        name, kind, size = _fields(block, path, at)
+        raw_name, kind, size = _fields(block, path, at)
         position += BLOCK
         if kind in {b"L", b"K", b"x", b"g"}:
             extensions += 1
             if size > _MOST_EXTENSION or extensions > 2 * _MOST_MEMBERS:
-                raise OvfError(
-                    path, f"an extended header of {size} bytes", element=at, hint=_TRUST
-                )
+                raise OvfError(path, f"an extended header of {size} bytes", element=at, hint=_TRUST)
             data = file.read(size)
             if len(data) < size:
                 raise OvfError(path, "it is cut in a header", element=at, hint=_AGAIN)
             if kind == b"L":
                 long_name = _text(data.rstrip(b"\0"), path, at)
+            elif kind == b"g" and {"path", "size"} & _pax(data, path, at).keys():
+                raise OvfError(path, "a name or size for all members", element=at, hint=_TRUST)
             elif kind == b"x":
                 records = _pax(data, path, at)
                 long_name = records.get("path", long_name)
                 if "size" in records:
                     long_size = _decimal(records["size"], path, at)
-            # A link's long name (K) and defaults for all (g) say nothing of a file's content.
+            # A link's long name (K) says nothing of a file's content.
         else:
-            name = long_name or name
+            # A long name's beginning is here, too, and may end within a character.
+            name = long_name or _text(raw_name, path, at)
             size = size if long_size is None else long_size
             long_name, long_size = "", None
             if kind != b"5" and position + size > total:
@@ -145,7 +153,7 @@ def _require_checksum(block: bytes, path: str, position: int) -> None:
         )
 
 
-def _fields(block: bytes, path: str, at: str) -> tuple[str, bytes, int]:
+def _fields(block: bytes, path: str, at: str) -> tuple[bytes, bytes, int]:
     name = block[:100].partition(b"\0")[0]
     if block[257:263] == b"ustar\0":
         prefix = block[345:500].partition(b"\0")[0]
@@ -159,7 +167,7 @@ def _fields(block: bytes, path: str, at: str) -> tuple[str, bytes, int]:
     if size is None or size >= 1 << 63:
         raise OvfError(path, f"a wrong size, {raw!r}", element=at, hint=_TRUST)
     kind = block[156:157]
-    return _text(name, path, at), kind, size
+    return name, kind, size
 
 
 def _octal(raw: bytes) -> int | None:

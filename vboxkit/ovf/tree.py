@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from xml.sax.handler import ContentHandler, feature_namespaces  # noqa: S406 - no parser
-from xml.sax.xmlreader import AttributesNSImpl, Locator  # noqa: S406
-from xml.sax import SAXException, SAXParseException  # noqa: S406
+from xml.sax import SAXException, SAXParseException
+from xml.sax.handler import ContentHandler, feature_namespaces
+from xml.sax.xmlreader import AttributesNSImpl
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.expatreader import DefusedExpatParser
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_BYTES", "Node", "parse"]
 
-#: Descriptors of real appliances have some kilobytes; one with a hundred snapshots has one megabyte.
+#: Descriptors have some kilobytes; one of a machine with a hundred snapshots has a megabyte.
 MOST_BYTES = 16 << 20
-_MOST_ELEMENTS = 200_000
+_MOST_ELEMENTS = 100_000
 _MOST_DEPTH = 64
-_MOST_ATTRIBUTES = 500_000
+_MOST_ATTRIBUTES = 300_000
 _PIECE = 1 << 16
 
 _AGAIN = "get the file again, from a source that you trust"
@@ -99,9 +99,9 @@ def parse(data: bytes, file: str) -> Node:
     """
     if not data.strip(b"\0 \t\r\n"):
         raise OvfError(file, "the descriptor is empty", hint=_AGAIN)
-    tree = _Tree(file)
     # No descriptor has a document type; each attack with entities has one.
     parser = DefusedExpatParser(forbid_dtd=True)
+    tree = _Tree(file, parser)
     parser.setFeature(feature_namespaces, True)
     parser.setContentHandler(tree)
     try:
@@ -125,31 +125,26 @@ def parse(data: bytes, file: str) -> Node:
     except (SAXException, LookupError, UnicodeError, ValueError) as error:
         if isinstance(error, OvfError):
             raise
-        raise OvfError(
-            file, f"it cannot be read: {error}", element=tree.at, hint=_AGAIN
-        ) from error
+        raise OvfError(file, f"it cannot be read: {error}", element=tree.at, hint=_AGAIN) from error
     if tree.root is None:
         raise OvfError(file, "the descriptor is empty", hint=_AGAIN)
     return tree.root
 
 
 class _Tree(ContentHandler):
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, parser: DefusedExpatParser) -> None:
         super().__init__()
+        self._parser = parser
         self.root: Node | None = None
         self._file = file
         self._open: list[Node] = []
         self._texts: list[list[str]] = []
         self._elements = self._attributes = 0
-        self._locator: Locator | None = None
 
     @property
     def at(self) -> str:
         """The path of the element that is being read."""
         return self._open[-1].path if self._open else "document"
-
-    def setDocumentLocator(self, locator: Locator) -> None:  # noqa: N802 - SAX's name
-        self._locator = locator
 
     def startElementNS(  # noqa: N802 - SAX's name
         self,
@@ -157,7 +152,7 @@ class _Tree(ContentHandler):
         qname: str | None,  # noqa: ARG002 - SAX's signature
         attrs: AttributesNSImpl | Any,
     ) -> None:
-        line = (self._locator.getLineNumber() if self._locator else 0) or 0
+        line = int(self._parser.getLineNumber() or 0)
         parent = self._open[-1] if self._open else None
         node = Node(name[1], name[0] or "", line, parent)
         self._elements += 1

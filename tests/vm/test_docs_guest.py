@@ -1,0 +1,75 @@
+"""The examples of ``docs/guest.md`` and ``docs/lab.md`` run, and print what the pages say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.doc_blocks import Block, blocks, prepare, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from _pytest.mark import ParameterSet
+
+    from vboxkit import VM, Image, Lab, VirtualBox
+
+pytestmark = pytest.mark.vm
+
+DOCS = Path(__file__).parents[2] / "docs"
+#: None where only the tests are, as for the wheel.
+GUEST, LAB = (blocks(DOCS / name) if DOCS.exists() else [] for name in ("guest.md", "lab.md"))
+
+
+@pytest.fixture(scope="module")
+def shared(vm_lab: Lab, vm_image: Image) -> Iterator[VM]:
+    """Make one fork for all of a page: no example spoils it for the next."""
+    with vm_lab.fork(vm_image) as vm:
+        yield vm
+
+
+def _guest_blocks() -> list[ParameterSet]:
+    """Return the page's blocks; what needs guest control is marked."""
+    return [
+        pytest.param(
+            block,
+            id=block.name,
+            marks=[pytest.mark.additions] if "guest_session" in block.code else [],
+        )
+        for block in GUEST
+    ]
+
+
+@pytest.mark.parametrize("block", _guest_blocks())
+def test_an_example_of_a_guest_prints_what_the_page_says(
+    vbox: VirtualBox, shared: VM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: Block
+) -> None:
+    """No error, and the same output."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    prepare()
+    assert block.difference(run(block, vbox, vm=shared)) == ""
+
+
+@pytest.mark.parametrize("block", LAB, ids=lambda block: block.name)
+def test_an_example_of_the_lab_prints_what_the_page_says(
+    vm_lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: Block
+) -> None:
+    """No error, the same output, and no machine or image that stays."""
+    before = set(vm_lab._forks)  # not `vms()`, which has those of other processes
+    monkeypatch.chdir(tmp_path)
+    prepare()
+    assert block.difference(run(block, vm_lab.vbox, lab=vm_lab)) == ""
+    assert [vm for key, vm in vm_lab._forks.items() if key not in before and not vm.gone] == []
+    assert "docs-web" not in [image.name for image in vm_lab.images()]
+
+
+@pytest.mark.parametrize(("name", "count"), [("guest.md", 15), ("lab.md", 7)])
+def test_every_example_was_found(name: str, count: int) -> None:
+    """Each block of Python of a page is one of them."""
+    text = (DOCS / name).read_text(encoding="utf-8")
+    found = blocks(DOCS / name)
+    assert text.count("```python\n") == len(found) > count
+    assert text.count("```text\n") == sum(bool(block.text) for block in found)
