@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 
 import pytest
 
 from vboxkit.settings import Settings, cache_dir
+
+# Who is started in the background of a shell inherits that Ctrl-C is ignored, and hands it on.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
