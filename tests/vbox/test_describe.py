@@ -121,7 +121,7 @@ def test_every_change_is_seen_and_taken_back(
     changed = machine.describe()
     found = diff(before, changed)
     assert set(before) - {path.split(".")[0].split("[")[0] for path in found.paths} == {
-        "name", "os_type", "pointing", "keyboard", "clipboard_files", "drag_and_drop",
+        "name", "os_type", "pointing", "keyboard_type", "clipboard_files", "drag_and_drop",
         "memory_balloon_mb", "page_fusion", "usb_card_reader", "secure_boot", "priority",
     }  # fmt: skip
     assert "memory_mb: 64 -> 96" in str(found)

@@ -543,7 +543,7 @@ def test_a_kind_that_can_be_forbidden_is_let_pass(vbox: VirtualBox, machine: Mac
 
 def wait_for(condition: Callable[[], object]) -> None:
     """Wait until something is so."""
-    wait_until(lambda: True if condition() else None, what="the callback", timeout=10, poll=0.02)
+    wait_until(lambda: True if condition() else None, what="the callback", timeout=90, poll=0.02)
 
 
 def test_a_callback_gets_each_event_in_order(vbox: VirtualBox, machine: Machine) -> None:

@@ -440,8 +440,10 @@ def test_ctrl_c_while_machines_are_destroyed(
         process = child(
             """
             import sys, vboxkit
+            from vboxkit.core.signals import Terminated, ending
             home, name = sys.argv[1:]
-            with vboxkit.connect(home=home) as vbox:
+            # XPCOM would swallow it while it is looked which machine this is.
+            with ending(lambda _: Terminated()), vboxkit.connect(home=home) as vbox:
                 machine = vbox.machines[name]
                 try:
                     print("now", flush=True)
