@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from vboxkit.core.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from vboxkit.core.result import Result
     from vboxkit.errors import EmulatedWarning, VBoxKitError
     from vboxkit.guest.credentials import Credentials
-    from vboxkit.guest.result import Result
     from vboxkit.lab.images import ImageSource
     from vboxkit.lab.lab import Lab
     from vboxkit.lab.provisioning import Call, Put, Run
@@ -143,7 +143,7 @@ _HOMES = {
     "Progress": "machines.progress",
     "Put": "lab.provisioning",
     "Record": "machines.record",
-    "Result": "guest.result",
+    "Result": "core.result",
     "Run": "lab.provisioning",
     "SerialPort": "machines.serial_port",
     "SessionState": "machines.states",

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from vboxkit.guest.filesystem import FileStat
     from vboxkit.guest.output import Line
     from vboxkit.guest.process import GuestProcess
-    from vboxkit.guest.result import Result
     from vboxkit.guest.shell import GuestShell
     from vboxkit.guest.ssh import SSH
     from vboxkit.guest.stream import Stream
@@ -25,7 +24,6 @@ __all__ = [
     "GuestProcess",
     "GuestShell",
     "Line",
-    "Result",
     "SerialLog",
     "Stream",
     "generate_key",
@@ -40,7 +38,6 @@ _HOMES = {
     "GuestProcess": "process",
     "GuestShell": "shell",
     "Line": "output",
-    "Result": "result",
     "SerialLog": "console",
     "Stream": "stream",
     "generate_key": "credentials",

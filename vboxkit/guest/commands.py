@@ -20,8 +20,8 @@ from vboxkit.guest.transport import Ending, Transport
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from vboxkit.core.result import StreamName
     from vboxkit.guest.patience import Patience
-    from vboxkit.guest.result import StreamName
 
     #: Takes what a command wrote: which stream, and a piece of it.
     Sink = Callable[[StreamName, bytes], object]

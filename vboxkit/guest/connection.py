@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from vboxkit.core.result import Result
     from vboxkit.guest.credentials import Address, Credentials
     from vboxkit.guest.forward import Forward
-    from vboxkit.guest.result import Result
     from vboxkit.guest.transport import Ending, Transport
 
 __all__ = ["Connection"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vboxkit.guest.result import StreamName
+    from vboxkit.core.result import StreamName
 
 __all__ = ["Line", "Lines", "Tail"]
 

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import ExitStack
 
+    from vboxkit.core.result import Result, StreamName
     from vboxkit.core.waiting import Timeout
     from vboxkit.guest.output import Line
     from vboxkit.guest.remote import Link
-    from vboxkit.guest.result import Result, StreamName
 
 __all__ = ["GuestProcess"]
 

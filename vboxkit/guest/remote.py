@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import paramiko
 
+from vboxkit.core.result import Result
 from vboxkit.core.waiting import Deadline
 from vboxkit.errors import CommandFailedError, CommandTimeoutError, GuestConnectionError
 from vboxkit.guest import commands, stopping
 from vboxkit.guest.patience import RefusedError
-from vboxkit.guest.result import Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from typing_extensions import Self
 
+    from vboxkit.core.result import StreamName
     from vboxkit.core.waiting import Timeout
-    from vboxkit.guest.result import StreamName
     from vboxkit.guest.transport import Ending, Transport
     from vboxkit.guest.users import Way
 

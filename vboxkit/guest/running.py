@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import paramiko
 
+from vboxkit.core.result import Result
 from vboxkit.core.waiting import Deadline, Timeout
 from vboxkit.errors import CommandTimeoutError, GuestConnectionError, GuestUserError
 from vboxkit.guest import commands, stopping, users
@@ -14,14 +15,13 @@ from vboxkit.guest.connection import Connection
 from vboxkit.guest.patience import LateError, Patience, RefusedError, SinkError
 from vboxkit.guest.process import GuestProcess
 from vboxkit.guest.remote import Link, Remote
-from vboxkit.guest.result import Result
 from vboxkit.guest.shell import GuestShell
 from vboxkit.guest.stream import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from vboxkit.guest.result import StreamName
+    from vboxkit.core.result import StreamName
 
     R = TypeVar("R", bound=Remote)
 

@@ -7,9 +7,9 @@ import secrets
 import time
 from typing import TYPE_CHECKING
 
+from vboxkit.core.result import Result
 from vboxkit.core.waiting import Deadline
 from vboxkit.errors import CommandFailedError, CommandTimeoutError, WaitTimeoutError
-from vboxkit.guest.result import Result
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -14,10 +14,10 @@ from vboxkit.guest.remote import Remote
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
+    from vboxkit.core.result import StreamName
     from vboxkit.core.waiting import Timeout
     from vboxkit.guest import commands
     from vboxkit.guest.remote import Link
-    from vboxkit.guest.result import StreamName
 
 __all__ = ["GuestShell"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO, TypedDict
 
+from vboxkit.core.result import Result
 from vboxkit.core.waiting import Deadline, Timeout, wait_until
 from vboxkit.errors import (
     CommandFailedError,
@@ -16,7 +17,6 @@ from vboxkit.guest import commands
 from vboxkit.guest.files import Files
 from vboxkit.guest.handover import HandOver
 from vboxkit.guest.patience import LateError, Patience
-from vboxkit.guest.result import Result
 from vboxkit.guest.running import Running
 from vboxkit.guest.tunnels import Tunnels
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from vboxkit.guest.result import StreamName
+    from vboxkit.core.result import StreamName
 
 __all__ = ["SSH"]
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from vboxkit.core.result import StreamName
     from vboxkit.core.waiting import Deadline
     from vboxkit.guest.output import Line
     from vboxkit.guest.remote import Link
-    from vboxkit.guest.result import StreamName
 
     T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from vboxkit.core.waiting import Deadline, wait_until
 from vboxkit.errors import GuestAuthError, InvalidStateError
 from vboxkit.machines.base import api_call
 from vboxkit.machines.guest_files import GuestFiles, service_stamp
-from vboxkit.machines.guest_process import GuestProcessResult, run_process
+from vboxkit.machines.guest_process import run_process
 from vboxkit.machines.handing_back import HandBack
 from vboxkit.machines.states import MachineState
 
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from vboxkit.com.interfaces import IGuest, IGuestSession
+    from vboxkit.core.result import Result
     from vboxkit.core.waiting import Timeout
     from vboxkit.machines.properties import MachineProperties
 
-__all__ = ["GuestProcessResult", "GuestSession", "open_session"]
+__all__ = ["GuestSession", "open_session"]
 
 #: Milliseconds that one wait in native code may take.
 _SLICE_MS = 250
@@ -88,7 +89,7 @@ class GuestSession(GuestFiles):
         env: Mapping[str, str] | None = None,
         input: bytes | str | None = None,  # noqa: A002 - as subprocess.run calls it
         timeout: Timeout | None = None,
-    ) -> GuestProcessResult:
+    ) -> Result:
         """
         Run a command in the guest and wait for its end; its exit code is not judged.
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from vboxkit.core.result import Result
 from vboxkit.core.waiting import Deadline, wait_until
 from vboxkit.errors import (
     ApiError,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vboxkit.core.waiting import Timeout
     from vboxkit.machines.guest_control import GuestSession
 
-__all__ = ["GuestProcessResult", "run_process"]
+__all__ = ["run_process"]
 
 #: Seconds between two looks at what a process wrote. VirtualBox can wait for a process's end, but
 #: not for its output (WaitFlagNotSupported).
@@ -42,42 +42,6 @@ _END_ALL = (
 )
 _ENDED = {"TerminatedNormally", "TerminatedSignal", "TerminatedAbnormally"}
 _KILLED = {"TimedOutKilled", "TimedOutAbnormally", "Down", "Error"}
-
-
-@dataclass(frozen=True)
-class GuestProcessResult:
-    """
-    A command that was run by guest control, and what came of it.
-
-    Attributes:
-        command: The command.
-        exit_code: 0 to 255 (a Windows guest has more); 128 + n if signal n ended it; `None` if it
-            did not end in time.
-        stdout_bytes: What it wrote to standard output.
-        stderr_bytes: What it wrote to standard error.
-        duration: Seconds.
-    """
-
-    command: str
-    exit_code: int | None
-    stdout_bytes: bytes = field(repr=False)
-    stderr_bytes: bytes = field(repr=False)
-    duration: float
-
-    @property
-    def ok(self) -> bool:
-        """Whether the exit code is 0."""
-        return self.exit_code == 0
-
-    @property
-    def stdout(self) -> str:
-        """Standard output as text; bytes that are not UTF-8 become U+FFFD."""
-        return self.stdout_bytes.decode("utf-8", errors="replace")
-
-    @property
-    def stderr(self) -> str:
-        """Standard error as text; bytes that are not UTF-8 become U+FFFD."""
-        return self.stderr_bytes.decode("utf-8", errors="replace")
 
 
 class _Running:
@@ -179,7 +143,7 @@ def run_process(
     env: Sequence[str],
     stdin: bytes | None,
     timeout: Timeout,
-) -> GuestProcessResult:
+) -> Result:
     """See `GuestSession.run`."""
     api, machine = session._api, session._machine
     deadline = Deadline(timeout)
@@ -193,9 +157,9 @@ def run_process(
     )
     running = _Running(session, com, stdin, mark)
 
-    def result(code: int | None) -> GuestProcessResult:
+    def result(code: int | None) -> Result:
         out = {stream: b"".join(pieces) for stream, pieces in running.out.items()}
-        return GuestProcessResult(line, code, out[_STDOUT], out[_STDERR], deadline.elapsed)
+        return Result(line, code, out[_STDOUT], out[_STDERR], deadline.elapsed)
 
     done = False
     try:

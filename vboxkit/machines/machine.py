@@ -177,7 +177,6 @@ class Machine(RunnableMachine, ConfigurableMachine, MachineResources):
                     copy.destroy()
         return copy
 
-    @api_call("fork")
     @overload
     def fork(
         self,
@@ -200,6 +199,7 @@ class Machine(RunnableMachine, ConfigurableMachine, MachineResources):
         on_update: ProgressHook | None = ...,
         n: int,
     ) -> Sequence[Fork]: ...
+    @api_call("fork")
     def fork(
         self,
         name: str | None = None,
