@@ -13,7 +13,7 @@ from vboxkit.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from vboxkit.core.result import Result
-    from vboxkit.errors import EmulatedWarning, VBoxKitError
+    from vboxkit.errors import AuditWarning, EmulatedWarning, VBoxKitError
     from vboxkit.guest.credentials import Credentials
     from vboxkit.lab.images import ImageSource
     from vboxkit.lab.lab import Lab
@@ -55,6 +55,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "VM",
+    "AuditWarning",
     "BandwidthGroup",
     "Call",
     "Change",
@@ -110,6 +111,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AuditWarning": "errors",
     "BandwidthGroup": "machines.bandwidth",
     "Call": "lab.provisioning",
     "Change": "machines.record",

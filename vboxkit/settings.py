@@ -70,6 +70,8 @@ class Settings:
     start_mode: StartMode = "auto"
     #: Which disposable machines stay when their test is over.
     keep: Keep = "never"
+    #: Whether changes are written into the audit log of the VirtualBox home; see `vboxkit audit`.
+    audit: bool = True
     #: A machine's first answer after a cold start.
     boot_timeout: float = 180.0
     #: The process of a machine until the machine runs.
@@ -125,6 +127,7 @@ def _converted(source: str, name: str, value: Any) -> Any:
         "image": str,
         "start_mode": StartMode,
         "keep": Keep,
+        "audit": bool,
     }.get(name, float)
     if kind is Path:
         return Path(value).expanduser().absolute()
@@ -135,7 +138,11 @@ def _converted(source: str, name: str, value: Any) -> Any:
         allowed = getattr(kind, "__args__", None)
         raise SettingsError(
             f"{source}: {name} = {value!r}: {error}",
-            hint=f"one of {', '.join(allowed)}" if allowed else "a number of seconds",
+            hint=f"one of {', '.join(allowed)}"
+            if allowed
+            else "true or false"
+            if kind is bool
+            else "a number of seconds",
         ) from error
 
 

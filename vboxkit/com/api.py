@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vboxkit.com.interfaces import ISession, IVirtualBox
+    from vboxkit.core.audit import AuditLog
 
 __all__ = ["Api", "ForeignError"]
 
@@ -49,6 +50,8 @@ class Api(Protocol):
     home: Path | None
     #: The environment which processes need in order to meet the same VBoxSVC.
     environment: dict[str, str]
+    #: Where changes are written down, if they are.
+    audit: AuditLog | None
 
     @property
     def virtualbox(self) -> IVirtualBox:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from vboxkit.core.audit import is_change
 from vboxkit.errors import (
     AlreadyExistsError,
     ApiError,
@@ -115,7 +116,7 @@ def translated(
     api: Api, operation: str, *, subject: str = "", state: Callable[[], str] | None = None
 ) -> Iterator[None]:
     """
-    Turn foreign exceptions that leave the block into vboxkit's.
+    Turn foreign exceptions that leave the block into vboxkit's, and write a change into the log.
 
     Args:
         api: The way in, which knows its exceptions.
@@ -123,6 +124,14 @@ def translated(
         subject: The object, for the message.
         state: Read only if something went wrong.
     """
+    log = api.audit
+    if log is not None and log.current is None and is_change(operation):
+        with (
+            log.change(operation, subject),
+            translated(api, operation, subject=subject, state=state),
+        ):
+            yield
+        return
     try:
         yield
     except Exception as error:

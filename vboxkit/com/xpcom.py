@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vboxkit.com.interfaces import ISession, IVirtualBox
+    from vboxkit.core.audit import AuditLog
 
 __all__ = ["XpcomApi", "isolation", "open_api"]
 
@@ -82,6 +83,7 @@ class XpcomApi:
         self.home = home
         self.installation = folder
         self.environment = isolation(home) if home else {}
+        self.audit: AuditLog | None = None
         # xpcom.Exception, or pywin32's com_error; not known before vboxapi has loaded them.
         self._exception: type[BaseException] = manager.oXcptClass
         self._virtualbox: IVirtualBox = manager.getVirtualBox()

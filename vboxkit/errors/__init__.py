@@ -57,6 +57,7 @@ from vboxkit.errors.api import (
     StorageError,
 )
 from vboxkit.errors.base import (
+    AuditWarning,
     CleanupError,
     DriverNeededError,
     EmulatedWarning,
@@ -90,6 +91,7 @@ __all__ = [
     "AlreadyExistsError",
     "AmbiguousNameError",
     "ApiError",
+    "AuditWarning",
     "CleanupError",
     "CommandFailedError",
     "CommandTimeoutError",

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "AuditWarning",
     "CleanupError",
     "DriverNeededError",
     "EmulatedWarning",
@@ -206,6 +207,10 @@ class CleanupError(VBoxKitError):
     def __init__(self, message: str, *, left: Sequence[str], hint: str | None = None) -> None:
         super().__init__("\n  ".join([message, *left]), hint=hint)
         self.left = tuple(left)
+
+
+class AuditWarning(UserWarning):
+    """A change was made, and could not be written into the audit log."""
 
 
 class EmulatedWarning(UserWarning):

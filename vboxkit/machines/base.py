@@ -76,6 +76,12 @@ class ComObject:
         """Take the lock that a change needs, and yield the changeable raw object."""
         raise NotImplementedError(f"{type(self).__name__} has nothing that can be changed")
 
+    def _note_change(self, name: str, before: object, now: object) -> None:
+        """Add a value to the line of the audit log that this change will be."""
+        log = self._api.audit
+        if log is not None and log.current is not None:
+            log.current.note(name, before, now)
+
     def _translated(self, operation: str) -> AbstractContextManager[None]:
         return translated(self._api, operation, subject=self._subject(), state=self._state)
 
@@ -93,7 +99,10 @@ def api_call(operation: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
             self: Any = args[0]
             with self._translated(operation):
-                return method(*args, **kwargs)
+                result = method(*args, **kwargs)
+                if isinstance(result, ComObject) and result is not self:
+                    result._note_change("gave", None, result._subject())
+                return result
 
         return wrapper
 

@@ -156,7 +156,13 @@ class Setting(Attribute[T]):
         ):
             self.require(obj, value)
             with obj._changing() as com:
+                self._note(obj, value)
                 self._write(obj, com, self._to_raw(obj, value))
+
+    def _note(self, obj: ComObject, value: T) -> None:
+        if obj._api.audit is not None:
+            name = f"{obj._subject()}: {self._python_name}"
+            obj._note_change(name, self._from_raw(obj, self._read(obj)), value)
 
     def _write(self, _obj: ComObject, com: Any, raw: Any) -> None:
         setattr(com, self._name, raw)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vboxkit.com.connection import open_api
+from vboxkit.core.audit import AuditLog
 from vboxkit.errors import NotFoundError, SetupError
 from vboxkit.machines import again, encryption
 from vboxkit.machines.appliances import Appliances
@@ -53,6 +54,7 @@ def connect(home: Path | str | None = None, *, settings: Settings | None = None)
     """
     place = None if home is None else Path(home).expanduser().resolve()
     vbox = VirtualBox(open_api(place), settings or Settings.load())
+    vbox._api.audit = AuditLog(vbox.home) if vbox.settings.audit else None
     if place is not None:
         if vbox.home.resolve() != place:
             # On Windows all processes of a user share one VBoxSVC, whatever the environment says.
