@@ -1,8 +1,9 @@
 """
 Settings: the only place that reads the environment and configuration files.
 
-Taken from, the later the stronger: the defaults below, ``[tool.vboxkit]`` in the nearest
-``pyproject.toml``, environment variables ``VBOXKIT_<NAME>``, arguments.
+Taken from, the later the stronger: the defaults below, the user's ``config.toml`` (`config_file`),
+``[tool.vboxkit]`` in the nearest ``pyproject.toml``, environment variables ``VBOXKIT_<NAME>``,
+arguments. ``vboxkit config show`` says where each value comes from.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from vboxkit.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["Keep", "Settings", "StartMode", "cache_dir", "environment"]
+__all__ = ["Keep", "Origin", "Settings", "StartMode", "cache_dir", "config_file", "environment"]
 
 #: How a machine is started; see `Machine.start`.
 StartMode = Literal["auto", "headless", "gui", "driverless"]
@@ -29,6 +30,9 @@ StartMode = Literal["auto", "headless", "gui", "driverless"]
 Keep = Literal["never", "failed", "always"]
 
 PREFIX = "VBOXKIT_"
+
+#: Variables that begin so and are no settings.
+_OTHERS = {"CACHE_DIR", "DEBUG", "SANDBOX"}
 
 
 def environment() -> dict[str, str]:
@@ -50,6 +54,29 @@ def cache_dir() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("vboxkit", appauthor=False))
+
+
+def config_file() -> Path:
+    """Return the user's file of settings: ``~/.config/vboxkit/config.toml``; it may be missing."""
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("vboxkit", appauthor=False)) / "config.toml"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """
+    Where a setting's value comes from.
+
+    Attributes:
+        name: The setting.
+        value: Its value.
+        source: ``the default``, a file, ``VBOXKIT_...`` or ``the arguments``.
+    """
+
+    name: str
+    value: Any
+    source: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,9 +128,30 @@ class Settings:
         Raises:
             SettingsError: A name or value is wrong; the message names source and right ones.
         """
-        names = {f.name for f in fields(cls)}
-        values: dict[str, Any] = {}
+        return cls(**{name: one.value for name, one in cls._given(folder, arguments).items()})
+
+    @classmethod
+    def origins(cls, *, folder: Path | None = None, **arguments: Any) -> list[Origin]:
+        """
+        Return each setting with where its value comes from; arguments and errors as of `load`.
+
+        Example:
+            >>> [one.source for one in Settings.origins(keep="never") if one.name == "keep"]
+            ['the arguments']
+        """
+        given = cls._given(folder, arguments)
+        loaded = cls()
+        return [
+            given.get(f.name, Origin(f.name, getattr(loaded, f.name), "the default"))
+            for f in fields(cls)
+        ]
+
+    @classmethod
+    def _given(cls, folder: Path | None, arguments: Mapping[str, Any]) -> dict[str, Origin]:
+        names = [f.name for f in fields(cls)]
+        values: dict[str, Origin] = {}
         for source, given in (
+            _user_file(),
             _pyproject(folder or Path.cwd()),
             ("the environment", _from_environment(names)),
             ("the arguments", {k: v for k, v in arguments.items() if v is not None}),
@@ -115,8 +163,9 @@ class Settings:
                         f"{source}: there is no setting {name!r}",
                         hint=f"{near[0]!r}" if near else f"one of {', '.join(sorted(names))}",
                     )
-                values[name] = _converted(source, name, value)
-        return cls(**values)
+                of = PREFIX + name.upper() if source == "the environment" else source
+                values[name] = Origin(name, _converted(source, name, value), of)
+        return values
 
 
 def _converted(source: str, name: str, value: Any) -> Any:
@@ -146,31 +195,49 @@ def _converted(source: str, name: str, value: Any) -> Any:
         ) from error
 
 
-def _from_environment(names: set[str]) -> Mapping[str, Any]:
-    # Other VBOXKIT_ variables exist (CACHE_DIR, and what a sandbox tells its commands).
-    found = {name: os.environ.get(PREFIX + name.upper()) for name in names}
-    return {name: value for name, value in found.items() if value is not None}
+def _from_environment(names: Sequence[str]) -> Mapping[str, Any]:
+    found = {}
+    for variable, value in os.environ.items():
+        name = variable.removeprefix(PREFIX).lower()
+        if not variable.startswith(PREFIX) or name.upper() in _OTHERS:
+            continue
+        # Programs have variables of their own that begin so; a slip of the pen is told.
+        if name in names or difflib.get_close_matches(name, names, n=1, cutoff=0.8):
+            found[name] = value
+    return found
+
+
+def _user_file() -> tuple[str, Mapping[str, Any]]:
+    path = config_file()
+    return str(path), _paths(path.parent, _table(path)) if path.is_file() else {}
 
 
 def _pyproject(folder: Path) -> tuple[str, Mapping[str, Any]]:
     for place in (folder, *folder.parents):
         path = place / "pyproject.toml"
         if path.is_file():
-            if sys.version_info >= (3, 11):
-                import tomllib
-            else:
-                import tomli as tomllib  # the same library, for 3.10
-            try:
-                table = tomllib.loads(path.read_text(encoding="utf-8"))
-            except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-                raise SettingsError(f"{path}: {error}") from error
-            mine = table.get("tool", {}).get("vboxkit", {})
-            values = {k.replace("-", "_"): v for k, v in mine.items()}
-            for name in ("home", "image"):
-                # Paths are meant from where they are written, not from where pytest is called.
-                text = values.get(name)
-                is_path = name == "home" or str(text).lower().endswith((".ova", ".ovf"))
-                if isinstance(text, str) and is_path:
-                    values[name] = str(place / Path(text).expanduser())
-            return f"{path} [tool.vboxkit]", values
+            mine = _table(path).get("tool", {}).get("vboxkit", {})
+            return f"{path} [tool.vboxkit]", _paths(place, mine)
     return "pyproject.toml", {}
+
+
+def _table(path: Path) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib  # the same library, for 3.10
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def _paths(place: Path, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a file's values; paths are meant from where they are written."""
+    values = {name.replace("-", "_"): value for name, value in table.items()}
+    for name in ("home", "image"):
+        text = values.get(name)
+        is_path = name == "home" or str(text).lower().endswith((".ova", ".ovf"))
+        if isinstance(text, str) and is_path:
+            values[name] = str(place / Path(text).expanduser())
+    return values

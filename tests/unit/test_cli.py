@@ -271,7 +271,7 @@ def test_wrong_setting_names_the_right_one(
 ) -> None:
     """A typo in pyproject.toml is an error with the nearest right name."""
     (tmp_path / "pyproject.toml").write_text("[tool.vboxkit]\nboot-timeuot = 3\n")
-    assert main(["ls"]) == 1
+    assert main(["ls"]) == 2
     assert "  try: 'boot_timeout'\n" in capsys.readouterr().err
 
 

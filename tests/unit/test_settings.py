@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from vboxkit import settings
+from vboxkit.cli.__main__ import main
 from vboxkit.errors import SettingsError
-from vboxkit.settings import Settings, cache_dir
+from vboxkit.settings import Settings, cache_dir, config_file
 
 SECONDS = [f.name for f in dataclasses.fields(Settings) if f.name.endswith("_timeout")]
 
 
 @pytest.fixture(autouse=True)
-def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Variables of whoever runs the tests do not count."""
+def no_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Variables and files of whoever runs the tests do not count."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
     for name in list(os.environ):
         if name.startswith("VBOXKIT_"):
             monkeypatch.delenv(name)
@@ -72,6 +78,59 @@ def test_precedence(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         str(project / "a.ova"),
     )
     assert Settings.load(folder=project).boot_timeout == 22.0
+
+
+def test_the_users_file(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is weaker than the project's; `vboxkit config show` says where each value comes from."""
+    mine = config_file()
+    mine.parent.mkdir(parents=True)
+    mine.write_text('keep = "always"\nssh-timeout = 44\nhome = "vms"\naudit = false\n')
+    monkeypatch.setenv("VBOXKIT_LOCK_TIMEOUT", "7")
+    loaded = Settings.load(folder=project)
+    assert (loaded.keep, loaded.ssh_timeout, loaded.audit) == ("failed", 44.0, False)
+    assert loaded.home == mine.parent / "vms"
+    monkeypatch.chdir(project)
+    assert main(["--home", "here", "config", "show", "--json"]) == 0
+    shown = {each["name"]: each for each in json.loads(capsys.readouterr().out)}
+    assert list(shown) == [field.name for field in dataclasses.fields(Settings)]
+    assert shown["home"] == {
+        "name": "home",
+        "value": str(project / "here"),
+        "source": "the arguments",
+    }
+    assert shown["keep"]["source"] == f"{project / 'pyproject.toml'} [tool.vboxkit]"
+    assert shown["ssh_timeout"]["source"] == str(mine)
+    assert shown["lock_timeout"]["source"] == "VBOXKIT_LOCK_TIMEOUT"
+    assert shown["command_timeout"] == {
+        "name": "command_timeout",
+        "value": 300.0,
+        "source": "the default",
+    }
+    assert main(["config", "show"]) == 0
+    assert "VBOXKIT_LOCK_TIMEOUT" in capsys.readouterr().out
+
+
+def test_a_wrong_line_in_the_users_file(capsys: pytest.CaptureFixture[str]) -> None:
+    """The command names the file, and what was meant."""
+    mine = config_file()
+    mine.parent.mkdir(parents=True)
+    mine.write_text('kep = "always"\n')
+    assert main(["config", "show"]) == 2
+    said = capsys.readouterr().err
+    assert str(mine) in said
+    assert "'keep'" in said
+
+
+@pytest.mark.parametrize("name", ["VBOXKIT_BOOT_TIMOUT", "VBOXKIT_KEEPS"])
+def test_a_variable_that_is_nearly_a_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """It would be taken without a word, and change nothing."""
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(SettingsError, match="there is no setting"):
+        Settings.load(folder=tmp_path)
 
 
 def test_an_argument_that_is_none_was_not_given(project: Path) -> None:
@@ -185,3 +244,16 @@ def test_the_environment_is_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VBOXKIT_UNIT", "old")
     settings.set_environment("VBOXKIT_UNIT", "new")
     assert settings.environment()["VBOXKIT_UNIT"] == "new"
+
+
+def test_the_page_has_every_setting() -> None:
+    """docs/configuration.md has each setting with its default."""
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", page, re.MULTILINE))
+    assert list(rows) == [field.name for field in dataclasses.fields(Settings)]
+    defaults = Settings()
+    for name, shown in rows.items():
+        if name != "home":
+            value = getattr(defaults, name)
+            text = f"{value:g}" if isinstance(value, float) else str(value).lower()
+            assert shown.strip("`") == text, name

@@ -29,6 +29,8 @@ class ForeignProblem(Exception):  # noqa: N818 - named by others
 class Seam:
     """As much of an `Api` as translation needs."""
 
+    audit = None
+
     def __init__(self, foreign: ForeignError) -> None:
         self._foreign = foreign
 

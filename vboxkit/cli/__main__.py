@@ -33,6 +33,7 @@ COMMANDS = {
     "images": "List, build and remove the images that forks are made of.",
     "ovf": "Read, verify and build appliances; VirtualBox is not needed.",
     "audit": "Show the changes that were made, and check that their log is whole.",
+    "config": "Show the settings, and where each value comes from.",
     "gc": "Remove what processes that died left behind.",
     "doctor": "Examine this machine, and say what mends what is wrong.",
     "sandbox": "Make and enter a root with VirtualBox, for machines that have none.",

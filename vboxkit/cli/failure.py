@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from vboxkit.errors import SetupError, VBoxKitError
+from vboxkit.errors import SettingsError, SetupError, VBoxKitError
 from vboxkit.settings import environment
 
 __all__ = ["FAILED", "INTERRUPTED", "NOT_READY", "report", "say"]
 
 FAILED = 1
-#: 2 is click's, for wrong usage.
+#: Also click's.
+WRONG_USAGE = 2
 NOT_READY = 3
 INTERRUPTED = 130
 
@@ -37,6 +38,8 @@ def report(error: Exception) -> int:
         return INTERRUPTED
     if isinstance(error, (VBoxKitError, OSError)):
         say(error)
+        if isinstance(error, SettingsError):
+            return WRONG_USAGE
         return NOT_READY if isinstance(error, SetupError) else FAILED
     raise error
 
