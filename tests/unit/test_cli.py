@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _GROUPS = {"images": ["ls", "build", "rm", "prune"], "ovf": ["inspect", "verify", "build"]}
+_GROUPS["audit"] = ["show", "verify"]
+_GROUPS["config"] = ["show"]
+_GROUPS["snapshot"] = ["take", "restore", "tree", "rm"]
+_GROUPS["net"] = ["show", "forward", "unforward", "policy"]
+_GROUPS["media"] = ["ls", "tree", "create", "rm"]
 _GROUPS["sandbox"] = ["create", "status", "run", "shell", "remove"]
 _ALL = [[name] for name in COMMANDS] + [[g, sub] for g, subs in _GROUPS.items() for sub in subs]
 
@@ -150,7 +155,7 @@ def test_module_is_the_command(module: str) -> None:
     ("words", "said"),
     [
         (["rnu"], "did you mean 'run'?"),
-        (["frobnicate"], "there are demo, ls, run"),
+        (["frobnicate"], "there are demo, ls, top"),
         (["run", "tiny"], "Missing argument 'COMMAND...'"),
         (["run"], "Missing argument 'IMAGE'"),
         (["run", "tiny", "uname", "-a"], "write -- before the command"),

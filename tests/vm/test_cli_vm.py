@@ -103,6 +103,34 @@ def test_run_of_a_command_that_hangs(command: Command) -> None:
     assert command.names() == before
 
 
+def test_forks_stop_and_start(command: Command) -> None:
+    """Forks that stay: saved, paused and started again; a snapshot with memory; destroyed."""
+    before = command.names()
+    one, two = (each["name"] for each in command.json("fork", "tiny", "-n", "2"))
+    try:
+        assert command("ssh", one, "--", "touch /tmp/here").returncode == 0
+        told = command("stop", one, "--save")
+        assert told.stdout.decode() == f"{one}: Saved\n", told.stderr.decode()
+        assert command("stop", two, "--pause").stdout.decode() == f"{two}: Paused\n"
+        assert command.json("info", two)["state"] == "Paused"
+        started = command("start", one, two)
+        assert started.stdout.decode() == f"{one}: Running\n{two}: Running\n"
+        assert command("ssh", one, "--", "test -e /tmp/here").returncode == 0
+        (copy,) = command.json("fork", one)
+        assert command("ssh", copy["name"], "--", "test -e /tmp/here").returncode == 0
+        assert command("destroy", copy["name"]).returncode == 0
+        assert command("snapshot", "take", one, "with-memory").returncode == 0
+        assert command("ssh", one, "--", "rm /tmp/here").returncode == 0
+        back = command("snapshot", "restore", one, "with-memory", "--start")
+        assert b"Running" in back.stdout, back.stderr.decode()
+        assert command("ssh", one, "--", "test -e /tmp/here").returncode == 0
+        assert command("stop", one, "--force").stdout.decode() == f"{one}: PoweredOff\n"
+    finally:
+        done = command("destroy", one, two)
+    assert done.returncode == 0, done.stderr.decode()
+    assert command.names() == before
+
+
 def test_run_of_an_unknown_image(command: Command) -> None:
     """An image that is none is an error with a hint."""
     done = command("run", "nope", "--", "true")

@@ -23,7 +23,7 @@ Examples:
 
 
 @click.command(epilog=_EPILOG)
-@click.option("--user", "of_user", is_flag=True, help="The user's own machines, not vboxkit's.")
+@output.user_option
 @output.json_option
 @click.pass_obj
 def ls(state: State, *, of_user: bool, as_json: bool) -> None:

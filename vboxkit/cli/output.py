@@ -27,8 +27,15 @@ __all__ = [
     "print_json",
     "size",
     "table",
+    "user_option",
 ]
 
+user_option = click.option(
+    "--user",
+    "of_user",
+    is_flag=True,
+    help="Of your own VirtualBox, not of vboxkit's home.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")
 
 #: Columns where nobody looks: lines go to a file or a program, and shall not be cut at 80.

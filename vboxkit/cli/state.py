@@ -10,6 +10,8 @@ from vboxkit.errors import VirtualBoxNotFoundError
 
 if TYPE_CHECKING:
     from vboxkit.lab.lab import Lab
+    from vboxkit.machines.machine import Machine
+    from vboxkit.machines.virtualbox import VirtualBox
     from vboxkit.settings import Settings
 
 __all__ = ["InSandbox", "State"]
@@ -75,6 +77,36 @@ class State:
                 missing = error
                 this.update(note="there is none outside of a sandbox")
         return self._go_inside(missing, make_sandbox=make_sandbox)
+
+    def vbox(self, *, of_user: bool = False) -> VirtualBox:
+        """
+        Connect to VirtualBox without a look at what the lab keeps.
+
+        Args:
+            of_user: The user's own VirtualBox, where ``--user`` leads to, not the home for
+                disposable machines.
+
+        Raises:
+            InSandbox: as of `lab`; the user's own is never in the sandbox.
+        """
+        if not of_user:
+            return self.lab().vbox
+        from vboxkit.machines.virtualbox import connect
+
+        return connect(settings=self.settings)
+
+    def machine(self, name: str, *, of_user: bool = False) -> Machine:
+        """
+        Find a machine by its name or UUID; a fork with its way in.
+
+        Raises:
+            NotFoundError: There is none; the error has the near ones.
+        """
+        if of_user:
+            return self.vbox(of_user=True).machines[name]
+        lab = self.lab()
+        machine = lab.vbox.machines[name]
+        return next((vm for vm in lab.vms() if vm.id == machine.id), machine)
 
     def _go_inside(self, error: VirtualBoxNotFoundError, *, make_sandbox: bool) -> NoReturn:
         from vboxkit.host.sandbox import Sandbox, inside_sandbox

@@ -8,6 +8,7 @@ import sys
 import threading
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -21,13 +22,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ProcessId",
+    "Usage",
     "affinity",
     "available_memory_mb",
     "describe",
     "find",
     "kill",
+    "open_file",
     "set_affinity",
     "usable_cpus",
+    "usage",
+    "variable",
     "wait_for_end",
     "wait_gone",
 ]
@@ -175,6 +180,50 @@ def find(*, argument: str, environment: Mapping[str, str]) -> Iterator[tuple[Pro
                 yield ProcessId(process.pid, round(process.create_time(), 2)), arguments
         except psutil.Error:
             continue
+
+
+@dataclass(frozen=True)
+class Usage:
+    """
+    What a process has taken.
+
+    Attributes:
+        user: Whose it is.
+        cpu_seconds: Of all its threads, in user and kernel mode, since it began.
+        memory_bytes: Resident, what it shares with others included.
+    """
+
+    user: str
+    cpu_seconds: float
+    memory_bytes: int
+
+
+def usage(pid: int) -> Usage:
+    """
+    Return what a process has taken until now.
+
+    Raises:
+        ProcessLookupError: There is none.
+        PermissionError: It is somebody else's, and its numbers are not shown.
+    """
+    with _as_oserror(pid):
+        process = psutil.Process(pid)
+        times = process.cpu_times()
+        memory = process.memory_info().rss
+        return Usage(process.username(), times.user + times.system, memory)
+
+
+def variable(pid: int, name: str) -> str | None:
+    """Return an environment variable of a process as it was started; errors as of `usage`."""
+    with _as_oserror(pid):
+        return psutil.Process(pid).environ().get(name)
+
+
+def open_file(pid: int, name: str) -> Path | None:
+    """Return the path of a file of this name that a process has open; errors as of `usage`."""
+    with _as_oserror(pid):
+        paths = (Path(file.path) for file in psutil.Process(pid).open_files())
+        return next((path for path in paths if path.name == name), None)
 
 
 def usable_cpus() -> frozenset[int]:
