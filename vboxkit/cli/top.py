@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -40,32 +41,35 @@ def top(*, once: bool, every: float, as_json: bool) -> None:
 
     VirtualBox itself is not asked. CPU is in percent of one CPU. Ctrl-C ends it.
     """
-    from vboxkit.core.waiting import SYSTEM_CLOCK
+    from vboxkit.core import waiting
     from vboxkit.host.running import running_machines
 
-    console = output.out()
-    before = running_machines()
-    SYSTEM_CLOCK.sleep(min(every, 1.0))
-    if once or as_json or not console.is_terminal:
-        rows = [_row(one, before) for one in running_machines()]
-        if as_json:
-            output.print_json(rows)
-        elif rows:
-            console.print(_table(rows))
-        else:
-            console.print("no machine runs")
+    if once or as_json or not output.out().is_terminal:
+        # CPU is what was taken between two looks.
+        looks = (running_machines() for _ in waiting.every(min(every, 1.0)))
+        before, now = islice(looks, 2)
+        _show([_row(one, before) for one in now], as_json=as_json)
         return
     from rich.live import Live
 
-    with Live(console=console, screen=True, auto_refresh=False) as live:
+    with Live(console=output.out(), screen=True, auto_refresh=False) as live:
+        before = []
         try:
-            while True:
+            for _ in waiting.every(every):
                 now = running_machines()
                 live.update(_table([_row(one, before) for one in now]), refresh=True)
                 before = now
-                SYSTEM_CLOCK.sleep(every)
         except KeyboardInterrupt:
             return
+
+
+def _show(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        output.print_json(rows)
+    elif rows:
+        output.out().print(_table(rows))
+    else:
+        output.out().print("no machine runs")
 
 
 def _row(one: RunningMachine, before: Sequence[RunningMachine]) -> dict[str, Any]:

@@ -11,9 +11,9 @@ import tenacity
 from vboxkit.errors import WaitTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-__all__ = ["SYSTEM_CLOCK", "Clock", "Deadline", "Timeout", "seconds", "wait_until"]
+__all__ = ["SYSTEM_CLOCK", "Clock", "Deadline", "Timeout", "every", "seconds", "wait_until"]
 
 T = TypeVar("T")
 
@@ -94,6 +94,21 @@ class Deadline:
 
     def __repr__(self) -> str:
         return f"<Deadline in {self.remaining:.3f} s>"
+
+
+def every(period: float, *, clock: Clock = SYSTEM_CLOCK) -> Iterator[None]:
+    """
+    Yield at once and then every so many seconds, for ever: for what is shown or measured in time.
+
+    Nothing is awaited so; see `wait_until`. A round that takes longer is followed at once.
+
+    Example:
+        >>> next(every(60))
+    """
+    while True:
+        begin = clock.monotonic()
+        yield
+        clock.sleep(max(0.0, begin + period - clock.monotonic()))
 
 
 def wait_until(

@@ -124,7 +124,7 @@ def _state(log: Path) -> str:
                 found = _STATE.findall(file.read())
                 if found:
                     word = str(found[-1], "ascii")
-                    return _WORDS.get(word, word.capitalize())
+                    return _WORDS.get(word, word.replace("_", " ").capitalize())
     except OSError:
         return ""
     return "Starting"
