@@ -27,6 +27,11 @@ _SHOW = """
         ("--vm-image=missing.ova", "there is no file *missing.ova"),
         ("--vm-home=", "the path of a folder"),
         ("--vm-home=test_it.py", "the path of a folder"),
+        ("--vm-max=0", "a whole number above 0"),
+        ("--vm-max=many", "a whole number above 0"),
+        ("--vm-memory-budget=1.5", "a whole number above 0"),
+        ("--vm-timeout=-1", "a number of seconds above 0"),
+        ("--vm-artifacts=test_it.py", "the path of a folder"),
     ],
 )
 def test_wrong_option(run: Runs, option: str, right: str) -> None:
@@ -59,6 +64,13 @@ def test_wrong_ini_value(run: Runs, ini: str, right: str) -> None:
         ("imgae='tiny'", "does not take imgae; right: image=..."),
         ("'tiny'", "does not take 'tiny'; right: image=..."),
         ("image='debain'", "'tiny', 'debian', or the path of an .ova or .ovf file"),
+        ("image=['tiny', 'debain']", "'tiny', 'debian', or the path of an .ova or .ovf file"),
+        ("memory_mb='96'", "memory_mb='96'; right: a number above 0"),
+        ("cpus=0", "cpus=0; right: a number above 0"),
+        ("count=True", "count=True; right: a number above 0"),
+        ("network='none'", "right: 'nat', 'isolated'"),
+        ("snapshot='fresh'", "right: image='a machine of the home'"),
+        ("rewind=1", "right: True or False"),
     ],
 )
 def test_wrong_marker(run: Runs, mark: str, right: str) -> None:
@@ -148,6 +160,11 @@ def test_help(run: Runs) -> None:
             "*--vm-image=NAME_OR_OVA",
             "*--vm-home=DIR*",
             "*--vm-required*",
+            "*--vm-max=N*",
+            "*--vm-memory-budget=MB*",
+            "*--vm-timeout=S*",
+            "*--vm-artifacts=DIR*",
+            "*--vm-no-fork*",
         ]
     )
     result.stdout.fnmatch_lines(["*vm_keep (string):*", "*vm_required (bool):*"])
@@ -157,7 +174,7 @@ def test_markers(run: Runs) -> None:
     """``pytest --markers`` explains the marker; a project may declare one of that name as well."""
     run.pytester.makeini("[pytest]\naddopts = --strict-markers\nmarkers =\n    vm: mine\n")
     run.pytester.makepyfile("import pytest\n@pytest.mark.vm\ndef test_it(): pass")
-    run("--markers").stdout.fnmatch_lines(["@pytest.mark.vm(image=...): *"])
+    run("--markers").stdout.fnmatch_lines(["@pytest.mark.vm(image=..., *): *"])
     result = run("-W", "error", "-m", "vm")
     result.assert_outcomes(passed=1)
 
@@ -165,7 +182,8 @@ def test_markers(run: Runs) -> None:
 def test_fixtures(run: Runs) -> None:
     """``pytest --fixtures -v`` is the manual: each fixture with an example."""
     text = run("--fixtures", "-v").stdout.str()
-    for name in ("vbox", "vm", "vm_factory", "vm_image", "vm_lab", "vm_settings"):
+    names = ("vbox", "vm", "vm_factory", "vm_image", "vm_lab", "vm_settings", "vms", "vm_module")
+    for name in (*names, "vm_pool", "vm_provision", "vm_ready"):
         start = text.index(f"\n{name} ")
         assert "::\n" in text[start : start + 1500], name
 

@@ -14,6 +14,7 @@ from vboxkit.guest import commands
 from vboxkit.guest.connect import Attempt, translate
 from vboxkit.guest.patience import LateError, Patience
 from vboxkit.guest.prepared import PreparedShell
+from vboxkit.guest.transcript import Transcript
 from vboxkit.settings import Settings
 
 if TYPE_CHECKING:
@@ -62,8 +63,9 @@ class Connection:
         self._tunnels: list[Forward] = []
         # Held while the guest is asked to listen for a tunnel.
         self._listening = threading.RLock()
-        #: What the last command gave, for whoever reports a failure.
+        #: What the last command gave, and those before it, for whoever reports a failure.
         self.last_result: Result | None = None
+        self.transcript = Transcript()
         #: Gives shell lines that the next command is preceded by, once: what the guest has to do
         #: after it was resumed, without a round trip of its own.
         self.before_next: Callable[[], str] | None = None

@@ -61,6 +61,7 @@ class SSH(Running, Files, Tunnels, HandOver):
 
     Attributes:
         last_result: What the last command gave, `None` before the first one.
+        transcript: The last thousand commands of `run`, `succeed` and `fail`; see `Transcript`.
 
     Example:
         >>> with SSH(Address("127.0.0.1", 2222), Credentials()) as ssh:     # doctest: +SKIP
@@ -148,10 +149,14 @@ class SSH(Running, Files, Tunnels, HandOver):
             )
         except LateError as late:
             message = f"{self.name}: {line!r} did not end within {allowed:.3g} s; {late}"
-            self.last_result = result(None)
-            raise CommandTimeoutError(message, result=self.last_result, hint=late.hint) from late
-        self.last_result = result(code)
-        return self.last_result
+            ended = self._note(result(None))
+            raise CommandTimeoutError(message, result=ended, hint=late.hint) from late
+        return self._note(result(code))
+
+    def _note(self, result: Result) -> Result:
+        self.last_result = result
+        self.transcript.add(result)
+        return result
 
     def succeed(self, command: commands.Command, **options: Unpack[RunOptions]) -> str:
         """

@@ -35,7 +35,7 @@ def evidence_of(machine: Machine, console: SerialLog | None) -> str:
 
 def save_evidence(machine: Machine, console: SerialLog | None, folder: Path) -> list[Path]:
     """
-    Write screenshot, serial log and VBox.log into a folder.
+    Write screenshot, serial log, VBox.log, settings and traces of packets into a folder.
 
     Returns:
         The files that could be written.
@@ -44,10 +44,13 @@ def save_evidence(machine: Machine, console: SerialLog | None, folder: Path) -> 
     saved = []
     with suppress(VBoxKitError):  # a machine that does not run has no screen
         saved.append(machine.screen.shot().save(folder / "screenshot.png"))
-    try:
-        sources = [machine.log_folder / "VBox.log"]
-    except VBoxKitError:
-        sources = []
+    sources: list[Path] = []
+    with suppress(VBoxKitError):  # VirtualBox may be what went away
+        sources.append(machine.log_folder / "VBox.log")
+        sources += [a.trace_file for a in machine.network if a.enabled and a.trace_file]
+        described = folder / "describe.json"
+        described.write_text(machine.describe().to_json(), encoding="utf-8")
+        saved.append(described)
     if console is not None and console.mark():
         target = folder / console.path.name
         target.write_bytes(console.data())

@@ -155,8 +155,17 @@ class VM(Fork, HandOver, Waits):
         return evidence_of(self, self.console)
 
     def save_evidence(self, folder: Path | str) -> list[Path]:
-        """Write screenshot, serial log and VBox.log into a folder; return the files."""
-        return save_evidence(self, self.console, Path(folder))
+        """
+        Write what helps to see why something failed into a folder, and return the files.
+
+        Screenshot, serial log, VBox.log, the settings (``describe.json``), the commands that were
+        run (``transcript.jsonl``), and the packets of a trace that runs. What cannot be had is
+        left out.
+        """
+        saved = save_evidence(self, self.console, Path(folder))
+        if self._ssh is not None and self._ssh.transcript.entries():
+            saved.append(self._ssh.transcript.save(Path(folder) / "transcript.jsonl"))
+        return saved
 
     @overload
     def fork(

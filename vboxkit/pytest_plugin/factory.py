@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 from vboxkit.errors import CleanupError
 from vboxkit.pytest_plugin import markers, report
+from vboxkit.pytest_plugin.limits import limits
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pytest
 
+    from vboxkit.core.locks import HeldLock
     from vboxkit.lab.images import Image, ImageSource
     from vboxkit.lab.lab import Lab
     from vboxkit.lab.vm import VM
@@ -19,7 +23,7 @@ __all__ = ["VMFactory"]
 
 class VMFactory:
     """
-    Makes machines for one test; what the fixture `vm_factory` gives.
+    Makes machines for one test (or class, module, session); what the fixture `vm_factory` gives.
 
     Example:
         ``def test_two(vm_factory: VMFactory): server, client = vm_factory(), vm_factory()``
@@ -28,9 +32,10 @@ class VMFactory:
     def __init__(self, request: pytest.FixtureRequest, lab: Lab) -> None:
         self._request = request
         self._lab = lab
-        self._item: pytest.Item = request.node
+        self._node: pytest.Item | pytest.Collector = request.node
         self._made: list[VM] = []
-        self._item.stash[report.VMS] = self._made
+        self._places: dict[str, HeldLock] = {}
+        self._node.stash[report.VMS] = self._made
 
     def __call__(
         self, image: str | Image | ImageSource | None = None, *, name: str | None = None
@@ -46,18 +51,88 @@ class VMFactory:
         Raises:
             AlreadyExistsError: There is a machine of that name.
             StartError: VirtualBox could not start it.
-            WaitTimeoutError: The guest did not answer.
+            WaitTimeoutError: The guest did not answer, or there was no room (``--vm-max``,
+                ``--vm-memory-budget``).
         """
+        (vm,) = self.many(1, image, name=name)
+        return vm
+
+    def many(
+        self,
+        count: int,
+        image: str | Image | ImageSource | None = None,
+        *,
+        name: str | None = None,
+    ) -> Sequence[VM]:
+        """
+        Fork an image several times at once: all of them, or none; see `__call__`.
+
+        Args:
+            count: How many.
+            image: As of `__call__`.
+            name: The beginning of their names, of several.
+
+        Example:
+            ``servers = vm_factory.many(3)``
+        """
+        built = self._image(image)
+        wanted = markers.wanted(self._node)
+        options = limits(self._request.config)
+        timeout = options.timeout
+        label = name or f"{self._node.name}-{len(self._made)}"
+        names = [f"{label}-{number}" for number in range(count)]
+        memory = self._lab.vbox.machines[built.machine].memory_mb if options.bounded else 0
+        quota = options.quota(self._lab.places.home)
+        places = quota.take(names, memory, timeout=timeout or self._lab.settings.image_timeout)
+        made: list[VM] = []
+        try:
+            made += self._fork(built, count, name=name, timeout=timeout)
+            self._made += made
+            for vm in made:
+                if options.no_fork:
+                    # Emulated guests do not survive a reset after they were resumed.
+                    vm.power_off()
+                    vm.start()
+                    vm.wait_ready(timeout=timeout)
+                self._ready(vm)
+                if wanted.network is not None:
+                    vm.network.policy(wanted.network)
+        finally:
+            # Of machines that were not made.
+            for place in places[len(made) :]:
+                place.release()
+            self._places |= {vm.id: place for vm, place in zip(made, places, strict=False)}
+        return made
+
+    def _image(self, image: str | Image | ImageSource | None) -> Image:
         from vboxkit.lab.images import Image
 
+        wanted = markers.wanted(self._node)
         if image is None:
-            image = markers.image_of(self._item)
+            image = wanted.source
         if image is None:
             image = self._request.getfixturevalue("vm_image")
-        built = image if isinstance(image, Image) else self._lab.image(image)
-        vm = self._lab.fork(built, name=name, test=self._item.nodeid)
-        self._made.append(vm)
-        return vm
+        if wanted.memory_mb is wanted.cpus is None:
+            return image if isinstance(image, Image) else self._lab.image(image)
+        if isinstance(image, Image):
+            steps = self._request.getfixturevalue("vm_provision")
+            if image.digest == self._lab.image(steps=steps).digest:
+                # What runs cannot be given other hardware: from where it came from.
+                return self._lab.image(steps=steps, memory_mb=wanted.memory_mb, cpus=wanted.cpus)
+        return self._lab.image(image, memory_mb=wanted.memory_mb, cpus=wanted.cpus)
+
+    def _fork(
+        self, image: Image, count: int, *, name: str | None, timeout: float | None
+    ) -> list[VM]:
+        test = self._node.nodeid or "session"
+        if count == 1:
+            return [self._lab.fork(image, name=name, test=test, timeout=timeout)]
+        return self._lab.fork(image, name=name, test=test, timeout=timeout, n=count)
+
+    def _ready(self, vm: VM) -> None:
+        check = self._request.getfixturevalue("vm_ready")
+        if check is not None:
+            check(vm)
 
     def close(self) -> None:
         """
@@ -67,7 +142,7 @@ class VMFactory:
             CleanupError: Some could not be removed.
         """
         when = self._lab.settings.keep
-        keep = when == "always" or (when == "failed" and self._item.stash.get(report.FAILED, False))
+        keep = when == "always" or (when == "failed" and self._node.stash.get(report.FAILED, False))
         stuck: list[tuple[VM, Exception]] = []
         # The list is the report's as well: a machine stays in it as long as it exists.
         for vm in reversed(self._made[:]):
@@ -81,6 +156,8 @@ class VMFactory:
             else:
                 self._lab.forget(vm)
                 self._made.remove(vm)
+            if vm.id in self._places:
+                self._places.pop(vm.id).release()
         if stuck:
             raise CleanupError(
                 "not all machines could be removed:",
@@ -93,7 +170,7 @@ class VMFactory:
             return  # the test destroyed it
         vm.keep()
         notes = self._request.config.stash[report.NOTES]
-        notes.kept.append([vm.name, self._item.nodeid, self._command()])
+        notes.kept.append([vm.name, self._node.nodeid, self._command()])
 
     def _command(self) -> str:
         """Return how to call vboxkit for the home of these machines."""

@@ -7,19 +7,37 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vboxkit.pytest_plugin.factory import VMFactory
+from vboxkit.pytest_plugin.markers import wanted
 from vboxkit.pytest_plugin.options import settings_arguments
 from vboxkit.pytest_plugin.session import open_lab, say_once_that_it_is_emulated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from vboxkit.lab.images import Image
     from vboxkit.lab.lab import Lab
+    from vboxkit.lab.pool import Pool
+    from vboxkit.lab.provisioning import AnyStep
     from vboxkit.lab.vm import VM
     from vboxkit.machines.virtualbox import VirtualBox
     from vboxkit.settings import Settings
 
-__all__ = ["vbox", "vm", "vm_factory", "vm_image", "vm_lab", "vm_settings"]
+__all__ = [
+    "vbox",
+    "vm",
+    "vm_class",
+    "vm_factory",
+    "vm_image",
+    "vm_image_of_test",
+    "vm_lab",
+    "vm_module",
+    "vm_pool",
+    "vm_provision",
+    "vm_ready",
+    "vm_session",
+    "vm_settings",
+    "vms",
+]
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +92,7 @@ def vbox(vm_lab: Lab) -> VirtualBox:
 
 
 @pytest.fixture(scope="session")
-def vm_image(vm_lab: Lab) -> Image:
+def vm_image(vm_lab: Lab, vm_provision: Sequence[AnyStep]) -> Image:
     """
     Give the image that machines are forks of: booted once, and kept for all later runs.
 
@@ -93,13 +111,53 @@ def vm_image(vm_lab: Lab) -> Image:
             return vm_lab.image("tiny", steps=[Put("site", "/srv/www"), "httpd -h /srv/www"])
     """
     say_once_that_it_is_emulated()
-    return vm_lab.image()
+    return vm_lab.image(steps=vm_provision)
+
+
+@pytest.fixture(scope="session")
+def vm_provision() -> Sequence[AnyStep]:
+    """
+    Give the steps that make `vm_image` of the image that is chosen; none if not overridden.
+
+    Each is done once, when the image is built, and again when it changes. Example::
+
+        @pytest.fixture(scope="session")
+        def vm_provision():
+            return [Put("site", "/srv/www"), "httpd -h /srv/www"]
+    """
+    return ()
+
+
+@pytest.fixture(scope="session")
+def vm_ready() -> Callable[[VM], object] | None:
+    """
+    Give what is called with each new machine before its test gets it; nothing if not overridden.
+
+    Override it for readiness that is more than SSH::
+
+        @pytest.fixture(scope="session")
+        def vm_ready():
+            return lambda vm: vm.wait_for_port(80)
+    """
+    return None
+
+
+@pytest.fixture
+def vm_image_of_test() -> None:
+    """Hold the image of this run of a test that has several: ``@pytest.mark.vm(image=[...])``."""
+
+
+def _made(request: pytest.FixtureRequest, lab: Lab) -> Iterator[VMFactory]:
+    say_once_that_it_is_emulated()
+    factory = VMFactory(request, lab)
+    yield factory
+    factory.close()
 
 
 @pytest.fixture
 def vm_factory(request: pytest.FixtureRequest, vm_lab: Lab) -> Iterator[VMFactory]:
     """
-    Make any number of machines: ``vm_factory(image=None, *, name=None)``.
+    Make any number of machines: ``vm_factory(image=None, *, name=None)``, ``.many(count)``.
 
     Each is a fork of its own, running, with SSH ready; all are destroyed after the test, each one
     even if another resists. Without an image it takes that of ``@pytest.mark.vm(image=...)``, or
@@ -110,10 +168,7 @@ def vm_factory(request: pytest.FixtureRequest, vm_lab: Lab) -> Iterator[VMFactor
             one.ssh.succeed("hostname one")
             assert two.ssh.succeed("hostname").strip() != "one"
     """
-    say_once_that_it_is_emulated()
-    factory = VMFactory(request, vm_lab)
-    yield factory
-    factory.close()
+    yield from _made(request, vm_lab)
 
 
 @pytest.fixture
@@ -132,3 +187,82 @@ def vm(vm_factory: VMFactory) -> VM:
     with ``--vm-keep=failed`` it goes on running, and the summary says how to get in.
     """
     return vm_factory()
+
+
+@pytest.fixture
+def vms(request: pytest.FixtureRequest, vm_factory: VMFactory) -> Sequence[VM]:
+    """
+    Give several machines of this test's own, made at once: ``@pytest.mark.vm(count=3)``.
+
+    Example::
+
+        @pytest.mark.vm(count=3)
+        def test_cluster(vms):
+            assert len({vm.ssh.succeed("cat /proc/sys/kernel/random/uuid") for vm in vms}) == 3
+    """
+    return vm_factory.many(wanted(request.node).count)
+
+
+@pytest.fixture(scope="class")
+def vm_class(request: pytest.FixtureRequest, vm_lab: Lab) -> Iterator[VM]:
+    """
+    Give a machine that the tests of a class share; see `vm_module`.
+
+    A function outside of a class has it for itself.
+    """
+    for factory in _made(request, vm_lab):
+        yield factory()
+
+
+@pytest.fixture(scope="module")
+def vm_module(request: pytest.FixtureRequest, vm_lab: Lab) -> Iterator[VM]:
+    """
+    Give a machine that the tests of a module share.
+
+    With ``@pytest.mark.vm(rewind=True)`` (of a test, or ``pytestmark`` of the module) it is put
+    back to the image's state before each test but the first, in less time than a new one takes;
+    without, tests see what those before them did. Under xdist, ``--dist loadfile`` or ``loadscope``
+    keeps the tests of a module on one worker; other ways make a machine for each worker. Example::
+
+        pytestmark = pytest.mark.vm(rewind=True)
+
+        def test_install(vm_module):
+            vm_module.ssh.succeed("touch /etc/installed")
+
+        def test_fresh(vm_module):
+            assert not vm_module.ssh.run("test -e /etc/installed").ok
+    """
+    for factory in _made(request, vm_lab):
+        yield factory()
+
+
+@pytest.fixture(scope="session")
+def vm_session(request: pytest.FixtureRequest, vm_lab: Lab) -> Iterator[VM]:
+    """Give a machine that all tests of the run share (under xdist, of a worker); as `vm_module`."""
+    for factory in _made(request, vm_lab):
+        yield factory()
+
+
+@pytest.fixture(scope="session")
+def vm_pool(vm_lab: Lab, vm_image: Image) -> Iterator[Pool]:
+    """
+    Give forks of `vm_image` that are made before they are wanted, and wait paused.
+
+    ``take()`` gives one in some milliseconds, with SSH connected; it is destroyed by
+    ``give_back``. Two wait at a time; override it for more::
+
+        @pytest.fixture(scope="session")
+        def vm_pool(vm_lab, vm_image):
+            with vm_lab.pool(vm_image, size=4) as pool:
+                yield pool
+
+        def test_quick(vm_pool):
+            vm = vm_pool.take()
+            try:
+                assert vm.ssh.run("true").ok
+            finally:
+                vm_pool.give_back(vm)
+    """
+    say_once_that_it_is_emulated()
+    with vm_lab.pool(vm_image, size=2) as pool:
+        yield pool

@@ -10,27 +10,69 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vboxkit.pytest_plugin import markers, options, report
-from vboxkit.pytest_plugin.fixtures import vbox, vm, vm_factory, vm_image, vm_lab, vm_settings
+from vboxkit.pytest_plugin import limits, markers, options, report, shared
+from vboxkit.pytest_plugin.fixtures import (
+    vbox,
+    vm,
+    vm_class,
+    vm_factory,
+    vm_image,
+    vm_image_of_test,
+    vm_lab,
+    vm_module,
+    vm_pool,
+    vm_provision,
+    vm_ready,
+    vm_session,
+    vm_settings,
+    vms,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 # Fixtures are found by being names of a plugin's module.
-__all__ = ["vbox", "vm", "vm_factory", "vm_image", "vm_lab", "vm_settings"]
+__all__ = [
+    "vbox",
+    "vm",
+    "vm_class",
+    "vm_factory",
+    "vm_image",
+    "vm_image_of_test",
+    "vm_lab",
+    "vm_module",
+    "vm_pool",
+    "vm_provision",
+    "vm_ready",
+    "vm_session",
+    "vm_settings",
+    "vms",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare options and ini values."""
     options.add_options(parser)
+    limits.add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse wrong options before anything runs; declare the marker."""
     options.check_options(config)
+    limits.check_options(config)
     config.addinivalue_line("markers", markers.LINE)
     config.stash[report.NOTES] = report.Notes()
     config.pluginmanager.register(report.Summary(config), "vboxkit-summary")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let a test whose marker names several images run with each."""
+    chosen = markers.images(metafunc.definition)
+    if chosen:
+        if markers.PARAMETER not in metafunc.fixturenames:
+            metafunc.fixturenames.append(markers.PARAMETER)
+        names = [image if isinstance(image, str) else image.name for image in chosen]
+        metafunc.parametrize(markers.PARAMETER, chosen, ids=names)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,3 +89,9 @@ def pytest_runtest_makereport(
     made = yield
     report.complete(item, made)
     return made
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Put shared machines back before the test, where its marker says so."""
+    shared.rewind(item)

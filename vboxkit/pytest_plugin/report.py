@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FAILED", "NOTES", "VMS", "Notes", "Summary", "complete"]
 
-#: Whether a test failed so far.
+#: Whether a test (or one of a class, a module) that has machines failed so far.
 FAILED = pytest.StashKey[bool]()
-#: The machines of a test that exist now.
+#: The machines of a test (or a class, a module, the session) that exist now.
 VMS = pytest.StashKey[list["VM"]]()
 
 
@@ -41,12 +41,17 @@ _ATTRIBUTE = "vboxkit_notes"
 
 def complete(item: pytest.Item, report: pytest.TestReport) -> None:
     """Add a section for each machine to the report of a failure, and the notes there are."""
-    vms = item.stash.get(VMS, None)
-    if vms is None:
-        return
-    if report.failed:
-        item.stash[FAILED] = True
+    from vboxkit.pytest_plugin import artifacts, shared
+
+    vms = shared.machines_of(item)
+    if report.failed and vms:
+        # A machine that tests share is kept if one of them failed.
+        for node in item.listchain():
+            node.stash[FAILED] = True
         report.sections += [(f"vm {_name(vm)}", _describe(vm)) for vm in vms]
+        files = artifacts.save(item, vms)
+        if files:
+            report.sections.append(("vm files", "\n".join(files)))
     notes = item.config.stash[NOTES]
     if notes.lines or notes.kept:
         setattr(report, _ATTRIBUTE, {"lines": notes.lines[:], "kept": notes.kept[:]})

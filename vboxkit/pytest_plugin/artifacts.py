@@ -1,0 +1,53 @@
+"""What the machines of a failed test leave behind: files in a folder of its own."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from vboxkit.pytest_plugin.limits import limits
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from vboxkit.lab.vm import VM
+
+__all__ = ["folder_of", "save"]
+
+#: Bytes that a name may have on the usual file systems.
+_LONGEST = 200
+
+
+def folder_of(config: pytest.Config, nodeid: str) -> Path | None:
+    """Return the folder for a test's files, or `None` if they are not wanted."""
+    base = limits(config).artifacts
+    return None if base is None else base / _name(nodeid)
+
+
+def save(item: pytest.Item, vms: list[VM]) -> list[str]:
+    """
+    Write the evidence of a test's machines.
+
+    Returns:
+        The files, a line each; what could not be written is said instead.
+    """
+    base = folder_of(item.config, item.nodeid)
+    if base is None:
+        return []
+    lines = []
+    for vm in vms:
+        try:
+            files = vm.save_evidence(base / vm.name)
+        except Exception as error:  # whatever is wrong, the test's own failure is what counts
+            lines.append(f"{vm.name}: not saved: {type(error).__name__}: {error}")
+        else:
+            lines += [str(path) for path in files]
+    return lines
+
+
+def _name(nodeid: str) -> str:
+    """Return a test's id as the name of a folder, as readable as can be."""
+    name = re.sub(r"[^\w.,=\[\]-]+", "_", nodeid.replace("::", "-").replace("/", "-"))
+    return name.encode()[:_LONGEST].decode(errors="ignore").strip(". ") or "test"
