@@ -78,7 +78,7 @@ def test_wrong_marker(run: Runs, mark: str, right: str) -> None:
     run.pytester.makepyfile(f"import pytest\n@pytest.mark.vm({mark})\ndef test_it(): pass")
     result = run()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: *::test_it: @pytest.mark.vm*{right}*"])
+    result.stderr.fnmatch_lines([f"ERROR: *::test_it*: @pytest.mark.vm*{right}*"])
 
 
 def test_which_source_wins(run: Runs, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,7 +104,9 @@ def wanted(node: pytest.Item | pytest.Collector) -> Wanted:
     elif isinstance(given.get("image"), (list, tuple)):
         given.pop("image")  # a class's or module's machine is of `vm_image`
     if isinstance(given.get("image"), str) and given.get("snapshot") is None:
-        given["image"] = check_image(given["image"], node.config.rootpath, "@pytest.mark.vm")
+        given["image"] = check_image(
+            given["image"], node.config.rootpath, f"{node.nodeid}: @pytest.mark.vm"
+        )
     return Wanted(**{name: given[name] for name in _NAMES if name in given})
 
 
