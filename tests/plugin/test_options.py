@@ -215,12 +215,12 @@ def test_nothing_heavy_is_loaded(run: Runs) -> None:
 
 
 def test_import_time(run: Runs) -> None:
-    """The plugin's own modules take less than 30 ms to load."""
+    """The plugin's own modules take less than 30 ms of CPU time to load."""
     script = (
         "import pytest, typing, dataclasses, time\n"
-        "begin = time.perf_counter()\n"
+        "begin = time.process_time()\n"
         "import vboxkit.pytest_plugin.plugin\n"
-        "print(time.perf_counter() - begin)"
+        "print(time.process_time() - begin)"
     )
     times = [
         float(
