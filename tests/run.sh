@@ -128,8 +128,11 @@ sandbox() {
 }
 
 inside() {
-    # Tests that find no VirtualBox fail: a run that skips them all would be green.
-    with_virtualbox python -m pytest --vm-required tests/vbox tests/vm tests/plugin -m "not debian and not additions"
+    # Tests that find no VirtualBox fail: a run that skips them all would be green. As many at once
+    # as there are CPUs, up to four: each guest takes one.
+    local cpus
+    cpus=$("$bin/python" -c 'import os; print(min(4, os.cpu_count() or 1))') || return
+    with_virtualbox python -m pytest -n "$cpus" --dist loadfile --vm-required tests/vbox tests/vm tests/plugin -m "not debian and not additions"
 }
 
 # The Debian guest boots for minutes where it is emulated.
