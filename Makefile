@@ -6,14 +6,13 @@ PYTHON ?= python3
 export PYTHON
 RUN := bash tests/run.sh
 
-.PHONY: help demo test test-debian test-additions lint unit bench clean
+.PHONY: help demo test test-debian lint unit bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    boot a machine, fork it, run commands in it"
 	@echo "make test    lint, all tests, and a smoke test of the built wheel"
 	@echo "make test-debian   the tests of the Debian guest, some ten minutes"
-	@echo "make test-additions   the tests of guest control, two minutes"
 	@echo "make lint    ruff, mypy and pyright"
 	@echo "make unit    the tests that need no VirtualBox"
 	@echo "make bench   the benchmarks"
@@ -27,9 +26,6 @@ test:
 
 test-debian:
 	@$(RUN) debian
-
-test-additions:
-	@$(RUN) additions
 
 lint:
 	@$(RUN) lint

@@ -42,13 +42,13 @@ def bench(runs: int) -> list[Figure]:
         return [replace(row, values=[]) for row in found]
 
 
-def bare(vm: VM) -> paramiko.SSHClient:
-    """Connect as people do who have no vboxkit."""
+def bare(vm: VM, port: int | None = None) -> paramiko.SSHClient:
+    """Connect as people do who have no vboxkit; to another port of this host if one is given."""
     client = paramiko.SSHClient()
     client.set_missing_host_key_policy(paramiko.MissingHostKeyPolicy())
     client.connect(
         "127.0.0.1",
-        vm.ssh_port,
+        port or vm.ssh_port,
         vm.credentials.user,
         key_filename=str(vm.credentials.key_file),
         allow_agent=False,

@@ -3,7 +3,14 @@ A file to the guest and back, against OpenSSH's scp and sftp; ``FILE_MB`` says h
 
 Their own connection and login is on their clock, as it is on ours. OpenSSH's client and the guest
 agree on ChaCha20, which an emulated guest computes without help of its processor; "AES" is the same
-client told to use what vboxkit uses. Checksums are compared each time, off the clock.
+client told to use what vboxkit uses. "scp -O" has a server of its own in the guest; without it, scp
+speaks as sftp does.
+
+What vboxkit put there is what all then get, and the checksum of each copy that came back is
+compared with the file's, off the clock; another one is an error. (The guest computes no sums: its
+sha256sum takes ten times as long as the copy.) A copy of 64 MB takes an emulated guest some minutes
+each way: ``RUNS=1`` does, and from 16 MB on there is no round to warm up.
+``FILE_RIVALS=scp-O-AES,sftp`` picks the rivals.
 """
 
 from __future__ import annotations
@@ -29,12 +36,25 @@ if TYPE_CHECKING:
 #: No more than this many times as long as the quicker of the rivals.
 MOST = 1 / 0.9
 _AES = ("-o", "Ciphers=aes128-ctr", "-o", "MACs=hmac-sha2-256")
+#: By name: the tool, and its options.
+_RIVALS: dict[str, tuple[str, ...]] = {
+    "sftp": ("sftp",),
+    "sftp-AES": ("sftp", *_AES),
+    "scp": ("scp",),
+    "scp-AES": ("scp", *_AES),
+    "scp-O": ("scp", "-O"),
+    "scp-O-AES": ("scp", "-O", *_AES),
+}
 _THERE = "/data/bench"
+#: MB from which on the first round counts.
+_LARGE = 16
 
 
 def bench(runs: int) -> list[Figure]:
     """Measure, in the home that the settings say."""
-    size = int(settings.environment().get("FILE_MB", "64"))
+    environment = settings.environment()
+    size = int(environment.get("FILE_MB", "64"))
+    rivals = environment.get("FILE_RIVALS", "sftp,sftp-AES,scp-O,scp-O-AES").split(",")
     with (
         tempfile.TemporaryDirectory(prefix="vboxkit-bench-") as folder,
         vboxkit.Lab() as lab,
@@ -44,15 +64,13 @@ def bench(runs: int) -> list[Figure]:
         found = []
         for verb in ("put", "get"):
             ours = f"{verb} {size} MB"
-            ways: dict[str, Callable[[], Callable[[], None]]] = {
-                ours: copies.ours(verb),
-                f"{ours}: scp": copies.theirs("scp", verb),
-                f"{ours}: scp, AES": copies.theirs("scp", verb, *_AES),
-                f"{ours}: sftp": copies.theirs("sftp", verb),
-                f"{ours}: sftp, AES": copies.theirs("sftp", verb, *_AES),
-            }
+            ways: dict[str, Callable[[], Callable[[], None]]] = {ours: copies.ours(verb)}
+            for name in rivals:
+                ways[f"{ours}: {name.replace('-AES', ', AES').replace('-O', ' -O')}"] = (
+                    copies.theirs(verb, *_RIVALS[name])
+                )
             found += rows(
-                in_turn(ways, runs),
+                in_turn(ways, runs, warm_up=size < _LARGE),
                 ours=ours,
                 target=">= 0.9 of their throughput",
                 met=lambda ratio, names=tuple(ways): min(map(ratio, names)) >= 1 / MOST,  # type: ignore[misc]
@@ -77,7 +95,6 @@ class Copies:
             *("-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes"),
         ]
         self._remote = f"{way.user}@127.0.0.1"
-        vm.ssh.put(self._here, _THERE)
 
     def ours(self, verb: str) -> Callable[[], Callable[[], None]]:
         """Return what copies as vboxkit does, over a connection of its own."""
@@ -85,14 +102,14 @@ class Copies:
         def copy() -> Callable[[], None]:
             self._vm.ssh.close()
             if verb == "put":
-                self._vm.ssh.put(self._here, f"{_THERE}.put")
+                self._vm.ssh.put(self._here, _THERE)
             else:
                 self._vm.ssh.get(_THERE, self._back)
-            return self._check(verb)
+            return self._check(verb, _THERE)
 
         return copy
 
-    def theirs(self, tool: str, verb: str, *options: str) -> Callable[[], Callable[[], None]]:
+    def theirs(self, verb: str, tool: str, *options: str) -> Callable[[], Callable[[], None]]:
         """Return what copies with a tool of OpenSSH's client."""
         line, batch = [tool, *self._options, *options], None
         if tool == "scp":
@@ -105,19 +122,20 @@ class Copies:
 
         def copy() -> Callable[[], None]:
             subprocess.run(line, input=batch, text=True, check=True, stdout=subprocess.DEVNULL)
-            return self._check(verb)
+            return self._check(verb, f"{_THERE}.put")
 
         return copy
 
-    def _check(self, verb: str) -> Callable[[], None]:
+    def _check(self, verb: str, there: str) -> Callable[[], None]:
         def check() -> None:
             if verb == "put":
-                found = self._vm.ssh.succeed(["sha256sum", f"{_THERE}.put"]).split()[0]
-                self._vm.ssh.remove(f"{_THERE}.put")
+                same = self._vm.ssh.stat(there).size == self._here.stat().st_size
+                if there != _THERE:
+                    self._vm.ssh.remove(there)
             else:
-                found = hashlib.sha256(self._back.read_bytes()).hexdigest()
+                same = hashlib.sha256(self._back.read_bytes()).hexdigest() == self._sum
                 self._back.unlink()
-            if found != self._sum:
+            if not same:
                 raise RuntimeError(f"{verb}: the copy is another file")
 
         return check

@@ -29,7 +29,18 @@ from vboxkit import settings
 from vboxkit.com import installation
 
 #: A module each, with a function `bench(runs)`.
-FAMILIES = ("fork", "debian", "pool", "many", "density", "cycles", "sdk", "guest", "guest_files")
+FAMILIES = (
+    "fork",
+    "debian",
+    "pool",
+    "many",
+    "density",
+    "cycles",
+    "sdk",
+    "guest",
+    "guest_files",
+    "readiness",
+)
 
 
 def main() -> int:

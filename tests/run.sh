@@ -120,7 +120,7 @@ releases() {
 host() {
     releases || return
     # The sandbox's own tests run once there is one.
-    "$bin/python" -m pytest tests/unit tests/guest tests/ovf tests/meta --ignore=tests/meta/test_sandbox_run.py
+    "$bin/python" -m pytest tests/unit tests/guest tests/net tests/ovf tests/meta --ignore=tests/meta/test_sandbox_run.py
 }
 
 sandbox() {
@@ -132,17 +132,12 @@ inside() {
     # as there are CPUs, up to four: each guest takes one.
     local cpus
     cpus=$("$bin/python" -c 'import os; print(min(4, os.cpu_count() or 1))') || return
-    with_virtualbox python -m pytest -n "$cpus" --dist loadfile --vm-required tests/vbox tests/vm tests/plugin -m "not debian and not additions"
+    with_virtualbox python -m pytest -n "$cpus" --dist loadfile --vm-required tests/vbox tests/vm tests/plugin -m "not debian"
 }
 
 # The Debian guest boots for minutes where it is emulated.
 debian() {
     with_virtualbox python -m pytest --vm-required tests/vm/test_debian.py
-}
-
-# VirtualBox's guest control stalls now and then where the guest is emulated.
-additions() {
-    with_virtualbox python -m pytest --vm-required tests/vm -m additions
 }
 
 # What users install: the wheel, in an environment that cannot see this checkout. Its

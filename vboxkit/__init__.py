@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from vboxkit.machines.encryption import Encryption
     from vboxkit.machines.event_base import Event
     from vboxkit.machines.events import EventStream, Subscription
+    from vboxkit.machines.exporting import Export
     from vboxkit.machines.fork import Fork
     from vboxkit.machines.guest_properties import GuestProperty
     from vboxkit.machines.machine import Machine
@@ -66,6 +67,7 @@ __all__ = [
     "Encryption",
     "Event",
     "EventStream",
+    "Export",
     "Fork",
     "Forward",
     "GuestProperty",
@@ -122,6 +124,7 @@ _HOMES = {
     "Encryption": "machines.encryption",
     "Event": "machines.event_base",
     "EventStream": "machines.events",
+    "Export": "machines.exporting",
     "Fork": "machines.fork",
     "Forward": "machines.network",
     "GuestProperty": "machines.guest_properties",

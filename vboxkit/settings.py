@@ -32,7 +32,7 @@ Keep = Literal["never", "failed", "always"]
 PREFIX = "VBOXKIT_"
 
 #: Variables that begin so and are no settings.
-_OTHERS = {"CACHE_DIR", "DEBUG", "SANDBOX"}
+_OTHERS = {"CACHE_DIR", "DEBUG", "PARALLEL_STARTS", "SANDBOX"}
 
 
 def environment() -> dict[str, str]:
@@ -54,6 +54,26 @@ def cache_dir() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("vboxkit", appauthor=False))
+
+
+def parallel_starts() -> int | None:
+    """
+    Return how many machines may start at once: ``VBOXKIT_PARALLEL_STARTS``, or `None`.
+
+    It is this host's, for all homes and processes: so it is no field of `Settings`.
+
+    Raises:
+        SettingsError: It is no number from 1.
+    """
+    chosen = os.environ.get(PREFIX + "PARALLEL_STARTS")
+    if not chosen:
+        return None
+    if not chosen.isdecimal() or int(chosen) < 1:
+        raise SettingsError(
+            f"the environment: {PREFIX}PARALLEL_STARTS = {chosen!r} makes no sense",
+            hint="a number of machines, 1 or more; unset it for one more than CPUs",
+        )
+    return int(chosen)
 
 
 def config_file() -> Path:

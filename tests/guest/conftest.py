@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import paramiko
 import pytest
 
+from tests.guest.surroundings import Place
 from vboxkit.guest import SSH, Address, Credentials, generate_key
 from vboxkit.settings import Settings
 
@@ -101,3 +102,9 @@ def guest(make_guest: MakeGuest) -> Any:
 def ssh(guest: Any, make_ssh: MakeSSH) -> SSH:
     """Make a client of `guest`, not yet connected."""
     return make_ssh(guest)
+
+
+@pytest.fixture
+def place(ssh: SSH, tmp_path: Path) -> Place:
+    """Make the surroundings of a guest that lets us in."""
+    return Place(ssh, tmp_path)

@@ -6,14 +6,13 @@ import os
 import pickle
 import socket
 import subprocess
-import threading
 import time
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 
+from tests.guest.surroundings import Place, later
 from vboxkit.core.waiting import wait_until
 from vboxkit.errors import (
     GuestAuthError,
@@ -22,7 +21,6 @@ from vboxkit.errors import (
     VBoxKitError,
     WaitTimeoutError,
 )
-from vboxkit.guest.console import SerialLog
 from vboxkit.guest.readiness import (
     GuestTest,
     all_of,
@@ -30,96 +28,14 @@ from vboxkit.guest.readiness import (
     boot,
     console_text,
     file,
-    ip,
     port,
     ssh,
     unit,
 )
-from vboxkit.guest.waiting import Surroundings, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
-
-    from vboxkit.guest import SSH
-
-
-class Place:
-    """A guest's surroundings, and what is done to them."""
-
-    def __init__(self, client: SSH, folder: Path) -> None:
-        self.folder = folder
-        self.console = SerialLog(folder / "serial.log")
-        self.alive: Callable[[], object] = lambda: None
-        self.address: Callable[[], str | None] = lambda: None
-        self.forwarded = 0
-        self.client = client
-
-    def _address(self) -> str | None:
-        return self.address()  # a test may change it while this waits
-
-    def _alive(self) -> object:
-        return self.alive()
-
-    def wait(self, condition: Any, timeout: float = 20) -> Any:
-        """Wait as `VM.wait` does."""
-        around = Surroundings(
-            ssh=self.client,
-            console=self.console,
-            forward=lambda _: ("127.0.0.1", self.forwarded),
-            address=self._address,
-            alive=self._alive,
-            evidence=lambda: "the evidence",
-            name="machine 'web'",
-        )
-        return wait_for(condition, around, timeout=timeout)
-
-
-@pytest.fixture
-def place(ssh: SSH, tmp_path: Path) -> Place:
-    """Make the surroundings of a guest that lets us in."""
-    return Place(ssh, tmp_path)
-
-
-@contextmanager
-def later(seconds: float, action: Callable[[], object]) -> Iterator[None]:
-    """Do something after a while."""
-    timer = threading.Timer(seconds, action)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.join()
-
-
-@contextmanager
-def server(greeting: bytes = b"", answer: bytes = b"") -> Iterator[int]:
-    """Listen on a port; greet who connects, or answer what he says."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        over = threading.Event()
-
-        def serve() -> None:
-            while not over.is_set():
-                try:
-                    one, _ = sock.accept()
-                except OSError:
-                    return
-                with one:
-                    if greeting:
-                        one.sendall(greeting)
-                    elif answer and one.recv(100):
-                        one.sendall(answer)
-                    else:
-                        over.wait(5)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield sock.getsockname()[1]
-        finally:
-            over.set()
-            sock.shutdown(socket.SHUT_RDWR)
-            thread.join()
 
 
 def test_a_file_is_seen_soon(place: Place) -> None:
@@ -173,11 +89,11 @@ def test_who_gives_up_leaves_nothing_behind(place: Place) -> None:
 
 def test_a_loop_ends_by_itself(place: Place, guest: Any) -> None:
     """A waiter that is killed cannot end it: it has a limit of its own."""
-    from vboxkit.guest.waiting import _script
+    from vboxkit.guest.loops import script
 
     name = file("/nowhere/at/all")
     assert isinstance(name, GuestTest)
-    done = subprocess.run(["/bin/sh", "-c", _script(name, [name], 1)], timeout=30, check=False)
+    done = subprocess.run(["/bin/sh", "-c", script([name], name, 1)], timeout=30, check=False)
     assert done.returncode == 75
     assert guest.commands == []
 
@@ -198,100 +114,6 @@ def test_a_port_on_ipv6(place: Place) -> None:
     """A server may listen on IPv6 only."""
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as sock:
         place.wait(port(sock.getsockname()[1]))
-
-
-@pytest.mark.parametrize(
-    ("server_says", "send", "value"),
-    [
-        ({"greeting": b"220 hello\r\n"}, None, b"220 hello\r\n"),
-        ({"answer": b"HTTP/1.0 200"}, b"GET / HTTP/1.0\r\n\r\n", b"HTTP/1.0 200"),
-        ({}, None, b""),
-    ],
-)
-def test_a_port_through_the_forward(
-    place: Place, server_says: dict[str, bytes], send: bytes | None, value: bytes
-) -> None:
-    """A server's greeting, its answer, or that it keeps a silent connection."""
-    condition = port(80, where="host", send=send)
-    with server(**server_says) as place.forwarded:
-        assert place.wait(condition)[condition] == value
-
-
-def test_a_forward_with_nobody_behind_it(place: Place) -> None:
-    """A connection that is closed at once, as by NAT, or refused, is not ready."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        place.forwarded = sock.getsockname()[1]
-
-        def turn_away() -> None:
-            with suppress(OSError):
-                while True:
-                    sock.accept()[0].close()
-
-        thread = threading.Thread(target=turn_away)
-        thread.start()
-        try:
-            with pytest.raises(WaitTimeoutError) as caught:
-                place.wait(port(80, where="host"), timeout=0.5)
-        finally:
-            sock.shutdown(socket.SHUT_RDWR)
-            thread.join()
-    assert "nobody who speaks" in caught.value.last_seen
-
-
-def test_all_of_waits_for_the_last(place: Place) -> None:
-    """Each part has to hold, in whatever order they come."""
-    one, two = place.folder / "1", place.folder / "2"
-    one.touch()
-    with later(0.4, two.touch):
-        met = place.wait(all_of(file(str(one)), file(str(two))))
-        assert two.exists()
-    assert file(str(one)) in met
-    assert file(str(two)) in met
-
-
-def test_any_of_tells_which(place: Place) -> None:
-    """One is enough, and it is named."""
-    there = file(str(place.folder))
-    met = place.wait(any_of(file("/nowhere"), there))
-    assert there in met
-    assert file("/nowhere") not in met
-
-
-def test_all_kinds_together(place: Place) -> None:
-    """What the guest looks at and what this host looks at, nested."""
-    path = place.folder / "x"
-
-    def go() -> None:
-        place.console.path.write_text("booting\r\nlogin: ")
-        path.touch()
-
-    text = console_text(r"log(in)")
-    place.address = lambda: "10.0.2.15" if path.exists() else None
-    with later(0.4, go):
-        met = place.wait(all_of(any_of(file("/nowhere"), file(str(path))), text, ip()))
-    assert met[text][1] == "in"
-    assert met[ip()] == "10.0.2.15"
-    assert not [t for t in threading.enumerate() if t.name == "vboxkit-wait"]
-
-
-def test_the_console_may_win(place: Place) -> None:
-    """Of any_of(...) the host's part may come first; the guest's thread ends."""
-    with later(0.3, lambda: place.console.path.write_text("panic")):
-        met = place.wait(any_of(file("/nowhere"), console_text("panic")))
-    assert console_text("panic") in met
-    assert not [t for t in threading.enumerate() if t.name == "vboxkit-wait"]
-
-
-def test_a_timeout_of_all_kinds_together(place: Place) -> None:
-    """Each part says for itself what was there."""
-    place.console.path.write_text("first\nlast line")
-    there = file(str(place.folder))
-    with pytest.raises(WaitTimeoutError) as caught:
-        place.wait(all_of(there, file("/nowhere"), console_text("never")), timeout=3)
-    seen = caught.value.last_seen
-    assert f"{there}: is there" in seen
-    assert "no such file" in seen
-    assert "last line" in seen
 
 
 def test_no_systemd_is_told_at_once(place: Place) -> None:

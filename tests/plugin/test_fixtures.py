@@ -132,6 +132,32 @@ def test_vm_image_can_be_overridden(vm_run: Runs) -> None:
     vm_run().assert_outcomes(passed=1)
 
 
+def test_an_image_that_was_built_by_its_name(vm_run: Runs) -> None:
+    """``--vm-image`` and the marker take the name of an image with steps, as it was built last."""
+    look = "import pytest\ndef test_look(vm): assert vm.ssh.succeed('cat /web') == '{}\\n'"
+    for text in ("one", "two"):
+        make = (
+            f"def test_make(vm_lab): vm_lab.image('tiny', steps=['echo {text} > /web'], name='web')"
+        )
+        vm_run(str(vm_run.pytester.makepyfile(test_make=make))).assert_outcomes(passed=1)
+        mine = str(vm_run.pytester.makepyfile(test_look=look.format(text)))
+        vm_run("--vm-image=web", mine).assert_outcomes(passed=1)
+    marked = look.replace("def", "@pytest.mark.vm(image='web')\ndef").format("two")
+    vm_run(str(vm_run.pytester.makepyfile(test_marked=marked))).assert_outcomes(passed=1)
+    wrong = vm_run("--vm-image=wed")
+    assert wrong.ret == pytest.ExitCode.USAGE_ERROR
+    wrong.stderr.fnmatch_lines(
+        ["ERROR: --vm-image=wed: there is no image 'wed'; *; built were 'web'"]
+    )
+    remove = """
+        def test_remove(vm_lab):
+            while "web" in [image.name for image in vm_lab.images()]:
+                vm_lab.remove_image(vm_lab.image("web"))
+    """
+    vm_run(str(vm_run.pytester.makepyfile(test_remove=remove))).assert_outcomes(passed=1)
+    vm_run("--vm-image=web").stderr.fnmatch_lines(["ERROR: *there is no image 'web'*"])
+
+
 def test_the_marker_chooses_the_image(vm_run: Runs) -> None:
     """``@pytest.mark.vm(image=...)`` wins over `vm_image`, which is not even built then."""
     vm_run.pytester.makeconftest(

@@ -108,7 +108,7 @@ def test_killed_ten_times(vm_run: Runs) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sign", ["serial.log", "*.sav"])
+@pytest.mark.parametrize("sign", ["*.vbox", "serial.log", "*.sav"])
 def test_killed_while_building(own_home: Runs, sign: str) -> None:
     """``kill -9`` while the image is built: the next run builds it, and nothing else is left."""
     own_home.pytester.makepyfile("def test_x(vm_image): pass")

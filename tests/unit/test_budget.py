@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vboxkit.core import processes, steps
-from vboxkit.errors import WaitTimeoutError
+from vboxkit.errors import SettingsError, WaitTimeoutError
 from vboxkit.host import budget
 
 if TYPE_CHECKING:
@@ -99,3 +99,22 @@ def test_a_cache_that_cannot_be_written_to_holds_nobody_up(cache: Path, kind: st
         (cache / "starts").symlink_to("/proc/1/nothing")
     with ExitStack() as stack:
         take(stack, budget.places() + 2)
+
+
+def test_the_number_of_places_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For this host, by a variable; a wrong one is named."""
+    usual = budget.places()
+    monkeypatch.setenv("VBOXKIT_PARALLEL_STARTS", str(usual + 2))
+    with ExitStack() as stack:
+        take(stack, usual + 2)
+        with (
+            pytest.raises(WaitTimeoutError, match=f"CPU: {usual + 2} machines"),
+            budget.may_start(64, what="machine 'late'", timeout=0.1),
+        ):
+            pass
+    for wrong in ("many", "0", "-1"):
+        monkeypatch.setenv("VBOXKIT_PARALLEL_STARTS", wrong)
+        with pytest.raises(SettingsError, match="VBOXKIT_PARALLEL_STARTS"):
+            budget.places()
+    monkeypatch.setenv("VBOXKIT_PARALLEL_STARTS", "")
+    assert budget.places() == usual

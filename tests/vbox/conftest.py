@@ -317,3 +317,8 @@ def private_home(tmp_path: Path) -> Iterator[Path]:
     yield home
     for server, _ in processes.find(argument="--auto-shutdown", environment=isolation(home)):
         processes.kill(server)
+
+
+def shape(machine: Machine) -> list[str]:
+    """Return names, each with a dot for every level above it."""
+    return ["." * depth + snapshot.name for depth, snapshot in machine.snapshots.walk()]

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import struct
 import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from vboxkit.core.waiting import Deadline, wait_until
 from vboxkit.errors import (
     AdditionsError,
+    ApiError,
+    CommandFailedError,
     CommandTimeoutError,
     ConnectionLostError,
     GuestAuthError,
@@ -20,6 +24,7 @@ from vboxkit.errors import (
     GuestFileError,
     InvalidStateError,
 )
+from vboxkit.lab.clock import offset
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +32,7 @@ if TYPE_CHECKING:
     from vboxkit import VM
     from vboxkit.machines.guest_control import GuestSession
 
-pytestmark = [pytest.mark.vm, pytest.mark.additions]
+pytestmark = pytest.mark.vm
 
 #: Of the tiny guest; known to all.
 USER, PASSWORD = "root", "vboxkit"
@@ -81,6 +86,10 @@ def commands(session: GuestSession) -> None:
     assert session.run("kill -9 $$").exit_code == 137
     with pytest.raises(GuestError, match=r"cannot run '/bin/nope'"):
         session.run(["/bin/nope"])
+    assert session.succeed(["/bin/echo", "yes"]) == "yes\n"
+    with pytest.raises(CommandFailedError, match="exit code 4") as caught:
+        session.succeed("echo because >&2; exit 4")
+    assert "because" in str(caught.value)
     with pytest.raises(ValueError, match="not a command"):
         session.run(" ")
     with pytest.raises(ValueError, match="environment"):
@@ -167,20 +176,123 @@ def test_a_wrong_password(vm: VM) -> None:
     assert "not-the-password" not in str(wrong.value)
 
 
+def restart_service(vm: VM) -> None:
+    """Kill VBoxService, and wait until the guest has started it again."""
+    since = {f.kind: f.since for f in vm.additions.facilities}["VBoxService"]
+    vm.ssh.succeed("killall -9 VBoxService")
+    begun = time.monotonic()
+    while {f.kind: f.since for f in vm.additions.facilities}["VBoxService"] == since:
+        assert time.monotonic() - begun < 60
+        vm.ssh.run("true")
+
+
 def test_a_service_that_was_killed(vm: VM) -> None:
     """Its session is told to be gone, and closing it does not wait for nobody."""
     session = vm.guest_session(USER, PASSWORD)
-    since = {f.kind: f.since for f in vm.additions.facilities}["VBoxService"]
-    vm.ssh.succeed("killall -9 VBoxService")
-    events = time.monotonic()
-    while {f.kind: f.since for f in vm.additions.facilities}["VBoxService"] == since:
-        assert time.monotonic() - events < 60
-        vm.ssh.run("true")  # the guest starts it again
+    restart_service(vm)
     before = time.monotonic()
     with pytest.raises((AdditionsError, InvalidStateError)):  # it is just starting, or started
         session.run("true")
     session.close()
     assert time.monotonic() - before < FAST
+
+
+def hog(loops: int) -> bytes:
+    """Return a program that lets nothing else run, on one CPU: it says HOG, and counts down."""
+    base = 0x400000
+    data = struct.pack("<i", 50) + b"HOG\n"  # the priority, and what is said
+    code = (
+        bytes.fromhex("b890000000 31ff be01000000 ba") + struct.pack("<I", base + 120)
+        # sched_setscheduler(0, SCHED_FIFO, &priority); write(1, "HOG\n", 4)
+        + bytes.fromhex("0f05 b801000000 bf01000000 be") + struct.pack("<I", base + 124)
+        + bytes.fromhex("ba04000000 0f05 48b9") + struct.pack("<Q", loops)
+        + bytes.fromhex("48ffc9 75fb b83c000000 31ff 0f05")  # the loop; exit(0)
+    )  # fmt: skip
+    size = 120 + len(data + code)
+    head = (2, 62, 1, base + 120 + len(data), 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    segment = (1, 5, 0, base, base, size, size, 4096)
+    ident = b"\x7fELF\x02\x01\x01" + bytes(9)
+    headers = struct.pack("<HHIQQQIHHHHHH", *head) + struct.pack("<IIQQQQQQ", *segment)
+    return ident + headers + data + code
+
+
+def restore_hogged(vm: VM) -> None:
+    """Save and restore the machine; it is some seconds before VBoxService can notice."""
+    said = vm.console.mark()
+    vm.ssh.succeed("(usleep 500000; exec /root/hog) > /dev/ttyS0 2>&1 < /dev/null &")
+    vm.wait_for_console_text("HOG", start=said, timeout=60)
+    vm.save_state()
+    vm.start()
+
+
+def test_right_after_a_restore(vm: VM) -> None:
+    """
+    A session is opened when VBoxService has noticed the restore, and no sooner.
+
+    What happens otherwise is shown, too: it refuses all sessions, and this is told at once.
+    """
+    vm.ssh.write_bytes("/root/hog", hog(24_000_000), mode=0o755)
+    vm.ssh.succeed("echo -1 > /proc/sys/kernel/sched_rt_runtime_us")
+    restore_hogged(vm)
+    guest = vm.additions.require()
+    vm.pause()
+    assert guest.createSession(USER, PASSWORD, "", "too soon").name == "too soon"
+    vm.resume()
+    with pytest.raises(AdditionsError, match="refuses all sessions") as caught:
+        vm.guest_session(USER, PASSWORD, timeout=600)  # waits for the hog's end
+    before = time.monotonic()
+    with pytest.raises(AdditionsError, match="refuses all sessions"):
+        vm.guest_session(USER, PASSWORD, timeout=600)
+    assert time.monotonic() - before < FAST
+    assert caught.value.run_level == "Userland"
+    restart_service(vm)
+    vm.ssh.write_bytes("/root/hog", hog(6_000_000), mode=0o755)
+    restore_hogged(vm)
+    with vm.guest_session(USER, PASSWORD) as session:
+        assert session.run("echo in").stdout == "in\n"
+    assert vm.shared_folders == {}  # nothing is left of what woke the guest
+
+
+def test_what_keeps_the_clock_right(vm: VM) -> None:
+    """The additions do, unless they are told not to; both is seen at the clock, and from here."""
+    keeper = vm.additions.time_sync
+    usual = (keeper.enabled, keeper.active, keeper.interval, keeper.threshold, keeper.on_restore)
+    assert usual == (True, True, 10, 1200, True)
+    keeper.interval = 1
+    keeper.threshold = 600
+    keeper.on_restore = False
+    assert (keeper.interval, keeper.threshold, keeper.on_restore) == (1, 600, False)
+    with pytest.raises(ApiError, match=r"interval cannot be 0\.001 s"):
+        keeper.interval = 0.001
+    with pytest.raises(TypeError, match="enabled is bool"):
+        keeper.enabled = "no"  # type: ignore[assignment]
+    restart_service(vm)
+
+    def wrong() -> float:
+        return abs(offset(vm.ssh, Deadline(60))[0])
+
+    def mended() -> bool | None:
+        return True if wrong() < 1 else None
+
+    vm.ssh.succeed("date -u -s @1700000000")
+    wait_until(mended, what="VBoxService to set the clock", timeout=60)
+    vm.save_state()
+    keeper.enabled = False
+    vm.start()
+    assert vm.additions.running
+    assert (keeper.enabled, keeper.active) == (False, False)
+    vm.ssh.succeed("date -u -s @1700000000")
+    over = Deadline(5)
+    assert wait_until(lambda: True if over.expired else mended(), what="it", timeout=60)
+    assert wrong() > 1_000_000
+    keeper.enabled = True
+    assert (keeper.enabled, keeper.active) == (True, False)  # from the next start
+    keeper.interval = keeper.threshold = None
+    keeper.on_restore = True
+    assert vm.guest_properties.matching("*--timesync*") == {}
+    assert "VBoxInternal/Devices/VMMDev/0/Config/GetHostTimeDisabled" not in vm.extra_data
+    vm.power_off()
+    assert not keeper.active
 
 
 def test_a_machine_that_is_killed(vm: VM) -> None:

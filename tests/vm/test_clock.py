@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vboxkit.core.waiting import Deadline, wait_until
-from vboxkit.errors import WaitTimeoutError
+from vboxkit.errors import InvalidStateError, WaitTimeoutError
 from vboxkit.lab.clock import offset
 
 if TYPE_CHECKING:
@@ -73,6 +73,30 @@ def test_right_after_it_stood_still(vm: VM, service: str) -> None:
         stop(vm)
         vm.sync_clock(timeout=120)
         assert wrong_by(vm) < 1, stop.__name__
+
+
+def test_right_without_a_network(vm: VM) -> None:
+    """By guest control: after a restore and in a fork; SSH only looks, and sets nothing."""
+    vm.save_state()
+    vm.additions.time_sync.enabled = False  # the service would set it, too
+    vm.start()
+    with vm.guest_session("root", "vboxkit") as session:
+        session.succeed("date -u -s @1700000000")
+        assert vm.sync_clock(session=session, timeout=120) < -1_000_000
+        assert abs(vm.sync_clock(session=session, timeout=120)) < 5
+    assert wrong_by(vm) < 1
+    restored(vm)
+    with vm.guest_session("root", "vboxkit") as session:
+        vm.sync_clock(session=session, timeout=120)
+        assert vm.ssh.before_next is None
+        assert wrong_by(vm) < 1
+    with pytest.raises(InvalidStateError, match="closed"):
+        vm.sync_clock(session=session)
+    with vm.fork() as other:
+        with other.guest_session("root", "vboxkit") as session:
+            other.sync_clock(session=session, timeout=120)
+        assert other.ssh.before_next is None
+        assert wrong_by(other) < 1
 
 
 def test_right_in_a_fork(vm: VM) -> None:

@@ -12,8 +12,6 @@ from tests.doc_blocks import Block, blocks, prepare, run
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from _pytest.mark import ParameterSet
-
     from vboxkit import VM, Image, Lab, VirtualBox
 
 pytestmark = pytest.mark.vm
@@ -30,19 +28,7 @@ def shared(vm_lab: Lab, vm_image: Image) -> Iterator[VM]:
         yield vm
 
 
-def _guest_blocks() -> list[ParameterSet]:
-    """Return the page's blocks; what needs guest control is marked."""
-    return [
-        pytest.param(
-            block,
-            id=block.name,
-            marks=[pytest.mark.additions] if "guest_session" in block.code else [],
-        )
-        for block in GUEST
-    ]
-
-
-@pytest.mark.parametrize("block", _guest_blocks())
+@pytest.mark.parametrize("block", GUEST, ids=lambda block: block.name)
 def test_an_example_of_a_guest_prints_what_the_page_says(
     vbox: VirtualBox, shared: VM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: Block
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import threading
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import pytest
 
 from tests.guest.test_trees import names, plant, shape
 from vboxkit.errors import GuestConnectionError, GuestFileError
+from vboxkit.guest.sftp_streams import LARGE_BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +67,21 @@ def test_files_and_names(there: VM, tmp_path: Path) -> None:
         assert not ssh.exists(f"{folder}/-r")
     assert not ssh.exists(folder)
     assert ssh.read_text("/proc/version").startswith("Linux")  # which has no size
+
+
+def test_a_larger_file_there_and_back(there: VM, tmp_path: Path) -> None:
+    """Two megabytes are the same, both ways; SFTP asks for as much at once as OpenSSH's gives."""
+    source = tmp_path / "large"
+    source.write_bytes(os.urandom(2_000_000))
+    told: list[int] = []
+    there.ssh.put(source, "/data/large")
+    assert there.ssh.stat("/data/large").size == 2_000_000
+    there.ssh.get("/data/large", tmp_path / "back", progress=lambda done, *_: told.append(done))
+    digests = [hashlib.sha256((tmp_path / it).read_bytes()).digest() for it in ("large", "back")]
+    assert digests[0] == digests[1]
+    assert told[-1] == 2_000_000
+    if there.ssh._sftp is not None:
+        assert told[0] == LARGE_BLOCK
 
 
 @pytest.mark.parametrize(("way", "tar"), [("sftp", True), ("sftp", False), ("shell", True)])

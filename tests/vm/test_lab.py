@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vboxkit.core.processes import ProcessId
+from vboxkit.core.waiting import wait_until
 from vboxkit.errors import ApiError, NotFoundError, StorageError, VBoxKitError, WaitTimeoutError
 from vboxkit.guest import Credentials
 from vboxkit.lab import images, leases, reaper
@@ -258,3 +259,47 @@ def test_the_reaper_stays_in_its_folder(vm_lab: Lab) -> None:
     lease = leases.Lease(name="..", pid=dead.pid, started=dead.started, created=0)
     reaper.reclaim(vm_lab.vbox, vm_lab.places, lease)
     assert set(vm_lab.places.home.iterdir()) == home
+
+
+def test_vboxsvc_lets_go_of_what_is_gone(vm_lab: Lab, vm_image: Image) -> None:
+    """Its collector, which keeps machines until it measures, does so from the first fork on."""
+    collector, host = vm_lab.vbox.com.performanceCollector, vm_lab.vbox.com.host
+
+    def number() -> int:
+        """Return the number of the last value that was measured of the host."""
+        *_, sequences, _, lengths = collector.queryMetricsData(["CPU/MHz"], [host])
+        return max((n + c for n, c in zip(sequences, lengths, strict=True)), default=0)
+
+    for _ in range(2):  # the second time somebody had switched it off
+        collector.disableMetrics(["*"], [host])
+        vm_lab.fork(vm_image, wait=False).destroy()
+        before = number()
+        wait_until(lambda before=before: number() > before or None, what="a value", timeout=30)  # type: ignore[misc]
+
+
+def test_a_leftover_waits_for_what_virtualbox_is_at(vm_lab: Lab, tmp_path: Path) -> None:
+    """An import goes on when its client is killed: nothing is removed before its end."""
+    api, box = vm_lab.vbox._api, vm_lab.vbox.com
+    lease = leases.take(vm_lab.places.leases, "image-lost-00000000", purpose="image")
+    folder = vm_lab.places.machines / lease.name
+    folder.mkdir(parents=True)
+    of_disks = (api.value("AccessMode", "ReadWrite"), api.value("DeviceType", "HardDisk"))
+    disk = box.createMedium("VDI", str(tmp_path / "large.vdi"), *of_disks)
+    disk.createBaseStorage(2 << 30, [api.value("MediumVariant", "Fixed")]).waitForCompletion(-1)
+    copy = box.createMedium("VDI", str(tmp_path / "copy.vdi"), *of_disks)
+    work = disk.cloneTo(copy, [api.value("MediumVariant", "Standard")], None)  # takes 5 s
+    try:
+        assert not work.completed
+        with pytest.raises(WaitTimeoutError, match="VirtualBox to end what it is at"):
+            reaper.reclaim(vm_lab.vbox, vm_lab.places, lease, timeout=0.2)
+        assert not work.completed, "the disk was copied too fast for this test"
+        assert folder.exists()
+        assert leases.find(vm_lab.places.leases, lease.name) == lease
+    finally:
+        work.cancel()
+        work.waitForCompletion(-1)
+        disk.deleteStorage().waitForCompletion(-1)
+        reaper.reclaim(vm_lab.vbox, vm_lab.places, lease)
+    assert not folder.exists()
+    assert leases.find(vm_lab.places.leases, lease.name) is None
+    assert not list(tmp_path.iterdir())

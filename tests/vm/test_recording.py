@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -86,3 +87,20 @@ def test_what_cannot_be_recorded(vm: VM, tmp_path: Path) -> None:
     with pytest.raises(ApiError, match="monitors"):
         vm.recording.start(tmp_path / "x.webm", monitors=[3])
     assert not vm.recording.active
+
+
+def test_virtualbox_does_not_heed_the_longest_time(vm: VM, tmp_path: Path) -> None:
+    """The limit is set, and the recording goes on after it, frames and all: `stop` ends it."""
+    begin = time.monotonic()
+    with vm.recording(tmp_path / "x.webm", max_seconds=1) as video:
+        assert vm._api.array(vm.com.recordingSettings, "screens")[0].maxTime == 1
+
+        def grown() -> bool | None:
+            size = video.files[0].stat().st_size
+            draw(vm)
+            over = time.monotonic() - begin > 3
+            return (over and video.files[0].stat().st_size > size) or None
+
+        wait_until(grown, what="a frame after the limit", timeout=120, poll=0.3)
+        assert vm.recording.active
+    assert (tmp_path / "x.webm").read_bytes().startswith(EBML)

@@ -15,7 +15,7 @@ from vboxkit.core.waiting import wait_until
 from vboxkit.lab import leases
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from vboxkit import Image, Lab
@@ -34,6 +34,24 @@ if len(sys.argv) > 3:
     vm.keep()
 print("ready", flush=True)
 sys.stdin.read()
+"""
+
+#: Three forks, a pool of two, and an image whose step does not end.
+_MUCH = """
+import sys, warnings
+warnings.simplefilter("ignore")
+from pathlib import Path
+from vboxkit import Lab
+from vboxkit.settings import Settings
+
+def hold(vm):
+    print("ready", flush=True)
+    sys.stdin.read()
+
+lab = Lab(Settings.load(home=Path(sys.argv[1])))
+forks = lab.fork("tiny", n=3)
+pool = lab.pool("tiny", size=2).wait_full()
+lab.image("tiny", steps=[hold], name="never")
 """
 
 
@@ -56,11 +74,15 @@ def lab_home(vm_lab: Lab, vm_image: Image) -> Path:
 
 
 def start(
-    sessions: list[subprocess.Popen[str]], home: Path, name: str, *more: str
+    sessions: list[subprocess.Popen[str]],
+    home: Path,
+    name: str = "",
+    *more: str,
+    command: Sequence[str] = (),
 ) -> subprocess.Popen[str]:
-    """Let another process fork the image, and return it when the fork is ready."""
+    """Let another process fork the image (or run another command); return it when it is ready."""
     process = subprocess.Popen(
-        [sys.executable, "-c", _FORK, str(home), name, *more],
+        [sys.executable, *(command or ["-c", _FORK, str(home), name, *more])],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -211,3 +233,42 @@ def test_what_another_sessions_fork_stands_on(
         above.ssh.succeed("true")
     vm_lab.gc()
     assert below not in vm_lab.vbox.machines
+
+
+def test_much_of_a_killed_session_and_nothing_else(
+    vm_lab: Lab, lab_home: Path, session: list[subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    """Forks, members of a pool and an image under construction go within 30 s, all at once."""
+    script = tmp_path / "much.py"
+    script.write_text(_MUCH)
+    foreign = vm_lab.vbox.create(
+        f"foreign-{os.getpid()}", os_type="Other_64", memory_mb=16, disk_mb=4
+    )
+    try:
+        other = start(session, lab_home, command=[str(script), str(lab_home)])
+        mine = [it for it in leases.all_leases(vm_lab.places.leases) if it.pid == other.pid]
+        assert sorted(it.purpose for it in mine) == [*["fork"] * 5, "image"]
+        names = {it.name for it in mine}
+        assert names <= {folder.name for folder in vm_lab.places.machines.iterdir()}
+        waiting = {file.stem for file in vm_lab.places.pool.glob("*.json")} & names
+        assert len(waiting) == 2
+        machines = [vm_lab.vbox.machines[name] for name in names]
+        pids = [machine.session_pid for machine in machines]
+        other.kill()
+        other.wait()
+        wait_until(
+            lambda: None if any(leases.find(vm_lab.places.leases, it) for it in names) else True,
+            what="the watcher to remove all of it",
+            timeout=30,
+            poll=0.2,
+        )
+        assert not [machine.name for machine in machines if machine.registered]
+        assert not names & {folder.name for folder in vm_lab.places.machines.iterdir()}
+        assert not waiting & {file.stem for file in vm_lab.places.pool.glob("*")}
+        assert all(pid is not None and processes.wait_gone(pid, timeout=5) for pid in pids)
+        assert not {"never"} & {image.name for image in vm_lab.images()}
+        (disk,) = foreign.storage.disks
+        assert foreign.registered
+        assert disk.location.exists()
+    finally:
+        foreign.destroy()

@@ -43,7 +43,7 @@ COMMANDS = {
     "console": "Show what a fork says on its serial port, as it says it, and type there.",
     "screenshot": "Write what a fork shows as a PNG file, or read the text on it.",
     "images": "List, build and remove the images that forks are made of.",
-    "ovf": "Read, verify and build appliances; VirtualBox is not needed.",
+    "ovf": "Read, verify and build appliances, without VirtualBox; import and export machines.",
     "audit": "Show the changes that were made, and check that their log is whole.",
     "config": "Show the settings, and where each value comes from.",
     "gc": "Remove what processes that died left behind.",

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal, cast
 import click
 
 from vboxkit.cli import output
+from vboxkit.cli.ovf_export import export
+from vboxkit.cli.ovf_import import import_, plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +24,9 @@ Examples:
   vboxkit ovf inspect box.ova
   vboxkit ovf verify box.ova
   vboxkit ovf build box.vmdk --name box --memory 2048
+  vboxkit ovf plan box.ova
+  vboxkit ovf import box.ova --name web
+  vboxkit ovf export web -o web.ova
 """
 
 _STYLES = {"error": "red", "warning": "yellow", "note": "dim"}
@@ -30,7 +35,12 @@ _FAILED = 1
 
 @click.group(epilog=_EPILOG)
 def ovf() -> None:
-    """Read, verify and build appliances; VirtualBox is not needed."""
+    """Read, verify and build appliances, without VirtualBox; import and export machines."""
+
+
+ovf.add_command(export)
+ovf.add_command(import_)
+ovf.add_command(plan)
 
 
 @ovf.command(epilog="Example: vboxkit ovf inspect box.ova --json | jq .problems")

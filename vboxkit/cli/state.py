@@ -132,4 +132,10 @@ class State:
         # --put has SOURCE:TARGET.
         words = [part for word in self.argv for part in (word, word.rpartition(":")[0])]
         named = [Path(word) for word in words if "/" in word or word.endswith((".ova", ".ovf"))]
+        # An appliance that is to be written is not there yet, but its folder is.
+        ends = {".ova", ".ovf"}
+        named = [
+            path if path.exists() or path.suffix.lower() not in ends else path.parent
+            for path in named
+        ]
         raise InSandbox(self.argv, [home, *(path for path in named if path.exists())])

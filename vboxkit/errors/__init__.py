@@ -22,6 +22,7 @@ VBoxKitError                      catch this to catch all
 │   └── ProgressFailedError       a long operation failed; the whole error-info chain
 │       └── ProgressCanceledError
 ├── PortInUseError                (also OSError)      .host_ip .port .holder
+├── SwitchError                   the switch of a private network ended, or cannot do that
 ├── WaitTimeoutError              (also TimeoutError) .what .waited .last_seen .evidence
 ├── GuestError                    something inside the guest
 │   ├── GuestConnectionError      (also ConnectionError)
@@ -35,6 +36,7 @@ VBoxKitError                      catch this to catch all
 │   ├── CommandFailedError        .result
 │   └── CommandTimeoutError       (also TimeoutError) .result (what came before the time was up)
 ├── OvfError                      (also ValueError)   .file .element .reason
+├── EulaError                     an appliance has a licence to agree to: .file .licences
 ├── ProvisioningError             a step of an image's build failed: .image .step .result .evidence
 └── CleanupError                  .left: what was left behind, a line each
 """
@@ -61,12 +63,14 @@ from vboxkit.errors.base import (
     CleanupError,
     DriverNeededError,
     EmulatedWarning,
+    EulaError,
     ModuleMissingError,
     OvfError,
     PortInUseError,
     ProvisioningError,
     SettingsError,
     SetupError,
+    SwitchError,
     UnsupportedVersionError,
     VBoxKitError,
     VirtualBoxNotFoundError,
@@ -98,6 +102,7 @@ __all__ = [
     "ConnectionLostError",
     "DriverNeededError",
     "EmulatedWarning",
+    "EulaError",
     "EventsLostError",
     "GuestAuthError",
     "GuestConnectionError",
@@ -120,6 +125,7 @@ __all__ = [
     "SetupError",
     "StartError",
     "StorageError",
+    "SwitchError",
     "TunnelError",
     "UnsupportedVersionError",
     "VBoxKitError",

@@ -13,12 +13,14 @@ __all__ = [
     "CleanupError",
     "DriverNeededError",
     "EmulatedWarning",
+    "EulaError",
     "ModuleMissingError",
     "OvfError",
     "PortInUseError",
     "ProvisioningError",
     "SettingsError",
     "SetupError",
+    "SwitchError",
     "UnsupportedVersionError",
     "VBoxKitError",
     "VirtualBoxNotFoundError",
@@ -165,6 +167,28 @@ class OvfError(VBoxKitError, ValueError):
         self.reason = reason
 
 
+class EulaError(VBoxKitError):
+    """
+    An appliance has a licence that nobody has agreed to.
+
+    Attributes:
+        file: The file.
+        licences: Their texts.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str = "",
+        licences: Sequence[str] = (),
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.file = file
+        self.licences = tuple(licences)
+
+
 class ProvisioningError(VBoxKitError):
     """
     A step of an image's build failed; what it left was removed, and the layers below stay.
@@ -211,6 +235,10 @@ class CleanupError(VBoxKitError):
 
 class AuditWarning(UserWarning):
     """A change was made, and could not be written into the audit log."""
+
+
+class SwitchError(VBoxKitError):
+    """The switch of a private network has ended, does not answer, or cannot do what is asked."""
 
 
 class EmulatedWarning(UserWarning):

@@ -118,10 +118,10 @@ class CommandTimeoutError(GuestError, TimeoutError):
 
 class AdditionsError(GuestError):
     """
-    The guest has no Guest Additions that run, and something needs them.
+    Something needs Guest Additions, and the guest has none that run, or they refuse to work.
 
     Attributes:
-        run_level: How far they have come: ``None`` or ``System``.
+        run_level: How far they have come: ``None``, ``System``; ``Userland`` if they refuse.
     """
 
     def __init__(self, message: str, *, run_level: str = "None", hint: str | None = None) -> None:

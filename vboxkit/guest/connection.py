@@ -162,7 +162,7 @@ class Connection:
 
         A connection that is accepted but silent is kept for a while, at first 1 s, as VirtualBox's
         NAT accepts for a guest that does not listen yet and each new one costs the guest time. A
-        closed or refused one is tried again after 0.02 s, later after up to 0.25 s.
+        closed or refused one is tried again after 0.02 s, later after up to 0.05 s.
 
         Args:
             timeout: Seconds, `timedelta` or `Deadline`; `Settings.boot_timeout` if left out.
@@ -175,7 +175,9 @@ class Connection:
         Example:
             >>> ssh.wait_ready(timeout=30).succeed("uptime")                # doctest: +SKIP
         """
-        deadline = Deadline(self.settings.boot_timeout if timeout is None else timeout)
+        limit = self.settings.boot_timeout if timeout is None else timeout
+        # Not a copy of a deadline: who gave it may cut it short.
+        deadline = limit if isinstance(limit, Deadline) else Deadline(limit)
         first, most = BANNER_PATIENCE
         patience = first
         seen: list[GuestConnectionError | str] = ["nothing tried"]
@@ -194,7 +196,7 @@ class Connection:
             return self
 
         def pause(attempts: int) -> float:
-            return min(0.25, 0.02 * 1.5 ** (attempts - 1))
+            return min(0.05, 0.02 * 1.5 ** (attempts - 1))
 
         try:
             wait_until(

@@ -3,8 +3,10 @@ What one can wait for in a guest, and how these are put together.
 
 A condition that is looked at inside the guest is a shell test. All of them that belong together
 become one loop of one command, which ends when they hold: the guest looks every 20 ms itself, and
-no SSH command is sent for a look. Nothing but a POSIX shell is needed; `sleep` with fractions
-(busybox, GNU) or ``usleep``, else whole seconds.
+no SSH command is sent for a look. Nothing but a POSIX shell is needed. A look at a file starts no
+process in the guest, which is what would take long there, if the shell is bash or busybox's, and
+one at a port if it is bash; others need `sleep` with fractions (GNU) or ``usleep``, else it is
+whole seconds.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from vboxkit.guest.waiting import Surroundings
 
 __all__ = [
@@ -34,10 +38,6 @@ __all__ = [
     "ssh",
     "unit",
 ]
-
-#: Exit codes of the loop in the guest: a condition that cannot come, and not yet.
-HOPELESS = 71
-NOT_YET = 75
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,15 @@ class GuestTest(Condition):
     Attributes:
         text: What is awaited.
         test: Shell lines; the last one's exit code says whether it holds. ``never TEXT`` ends
-            the waiting at once: it cannot come.
+            the waiting at once: it cannot come. They print nothing.
         seen: Shell lines that print what is there instead, for the error.
+        listens: A port that somebody listens on if it holds: bash looks at it without a process.
     """
 
     text: str
     test: str = field(repr=False)
     seen: str = field(repr=False, default=":")
+    listens: int | None = field(repr=False, default=None)
 
     @property
     def what(self) -> str:
@@ -86,8 +88,12 @@ class HostLook(Condition):
     #: Seconds between two looks.
     poll: ClassVar[float] = 0.02
 
-    def look(self, around: Surroundings) -> object | None:
-        """Return a value if it holds, and `None` if not yet; what is hopeless raises."""
+    def looks(self, around: Surroundings) -> Generator[object | None, None, None]:
+        """
+        Look each time that it is asked for the next: a value if it holds, `None` if not yet.
+
+        A look waits for nothing, so that others are not late; what is hopeless raises.
+        """
         raise NotImplementedError
 
     def seen(self, around: Surroundings) -> str:
@@ -202,6 +208,7 @@ def port(
         "echo listening: $(sed -n 's/^[^:]*: [0-9A-F]*:\\([0-9A-F]*\\) [0-9A-F]*:0000 0A .*/\\1/p'"
         " /proc/net/tcp /proc/net/tcp6 2>/dev/null |"
         " while read -r p; do echo $((0x$p)); done | sort -nu)",
+        number,
     )
 
 
@@ -227,7 +234,7 @@ def unit(name: str) -> Condition:
         " *LoadState=not-found*) never 'there is no such unit' ;;"
         f" *ActiveState=failed*) never 'the unit failed' \"$({status})\" ;;"
         " *ActiveState=active*) true ;; *) false ;; esac",
-        f"{show} -p ActiveState -p SubState | tr '\\n' ' '",
+        f"{show} -p ActiveState -p SubState",
     )
 
 

@@ -26,11 +26,16 @@ class ReplyingTransport(paramiko.Transport):
     paramiko's one thread both listens and answers, as it does the guest's word that a channel is
     closed. While another thread is stuck in a full socket, it waits for that one to say it, and
     listens to nothing. A server that stops listening until it has said what it has to say, as
-    dropbear does, then waits for us as we do for it, for good.
+    dropbear does, then waits for us as we do for it, for good. The same goes for paramiko's wish
+    for new keys, after 512 MB.
     """
 
     def __init__(self, sock: Any) -> None:
         super().__init__(sock)
+        #: Who wants to say something in a key exchange waits, instead of an error after 30 s: whose
+        #: time is over breaks the connection, see `transport.Watch`.
+        self.clear_to_send_timeout = float("inf")
+        self._keys_wanted_there = False
         self._unsaid: deque[paramiko.Message] = deque()
         self._said = threading.Condition()
 
@@ -39,6 +44,27 @@ class ReplyingTransport(paramiko.Transport):
             self._answer(data)
         else:
             super()._send_message(data)  # type: ignore[misc]  # missing in the stubs
+
+    def _negotiate_keys(self, message: paramiko.Message) -> None:
+        self._keys_wanted_there = True
+        try:
+            super()._negotiate_keys(message)  # type: ignore[misc]  # missing in the stubs
+        finally:
+            self._keys_wanted_there = False
+
+    def _send_kex_init(self) -> None:
+        inside: Any = self
+        ours = threading.current_thread() is self and not self._keys_wanted_there
+        if inside.initial_kex_done and ours:
+            # From now on nobody begins to write. While somebody is still at it there is no waiting:
+            # our caller listens again, and comes back after a message or a tenth of a second.
+            inside.clear_to_send.clear()
+            if not inside.clear_to_send_lock.acquire(blocking=False):
+                return
+            inside.clear_to_send_lock.release()
+            if not _has_room(self.sock):
+                return
+        super()._send_kex_init()  # type: ignore[misc]  # missing in the stubs
 
     def _send_user_message(self, data: paramiko.Message) -> None:
         if threading.current_thread() is self:

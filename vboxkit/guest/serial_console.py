@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vboxkit.core.waiting import Timeout
     from vboxkit.guest.serial_shell import SerialShell
 
-__all__ = ["Line", "SerialConsole"]
+__all__ = ["Port", "SerialConsole"]
 
 _POLL = 0.02
 #: What a getty, a login program and a shell end with while they wait. Shells may follow it with
@@ -31,7 +31,7 @@ _REFUSED = re.compile(r"login incorrect|authentication failure|access denied", r
 _NUDGE = 2.0
 
 
-class Line(Protocol):
+class Port(Protocol):
     """A serial port that can be typed on."""
 
     @property
@@ -65,7 +65,7 @@ class SerialConsole(SerialLog):
         ...     print(shell.run("ip addr").stdout)
     """
 
-    def __init__(self, path: Path, line: Line, *, earlier: Path | None = None) -> None:
+    def __init__(self, path: Path, line: Port, *, earlier: Path | None = None) -> None:
         super().__init__(path, earlier=earlier)
         self._line = line
         self._expected = 0
@@ -178,7 +178,7 @@ class SerialConsole(SerialLog):
         mark = self.mark()
         self.send("\n")
         while True:
-            kind = self._prompt(mark, deadline)
+            kind = self._prompt(mark, deadline, ours=named)
             mark = self.mark()
             if kind == "shell":
                 break
@@ -198,14 +198,18 @@ class SerialConsole(SerialLog):
         shell.begin(timeout=deadline)
         return shell
 
-    def _prompt(self, start: int, deadline: Deadline) -> str:
-        """Return what waits for input: ``login``, ``password``, ``shell``; or ``refused``."""
+    def _prompt(self, start: int, deadline: Deadline, *, ours: bool) -> str:
+        """
+        Return what waits for input: ``login``, ``password``, ``shell``; or ``refused``.
+
+        A refusal counts only if the name was `ours`: it may be the answer to who was here before.
+        """
         nudge = Deadline(_NUDGE)
 
         def look() -> str | None:
             nonlocal nudge
             text = self.text(start)
-            if _REFUSED.search(text):
+            if ours and _REFUSED.search(text):
                 return "refused"
             for kind, pattern in (("login", _LOGIN), ("password", _PASSWORD), ("shell", _SHELL)):
                 if pattern.search(text):

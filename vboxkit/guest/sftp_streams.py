@@ -18,11 +18,16 @@ if TYPE_CHECKING:
 
     from vboxkit.guest.filesystem import Content
 
-__all__ = ["is_dead", "read_all", "write_all"]
+__all__ = ["BLOCK", "LARGE_BLOCK", "is_dead", "read_all", "write_all"]
 
-# 64 requests of 32 KB are what OpenSSH's own client keeps on the way; any server takes 32 KB.
-_BLOCK = 32_768
-_REQUESTS = 64
+#: Bytes on the way at once, as with OpenSSH's own client.
+_ON_THE_WAY = 1 << 21
+#: Bytes of one request; any server takes as much.
+BLOCK = 32_768
+#: Where the server takes more: four full packets of SSH, less what is around the content. Each
+#: request less saves an emulated guest some ten thousand instructions; yet larger ones would have
+#: a slow guest silent for seconds.
+LARGE_BLOCK = 126_976
 
 
 class _Answers:
@@ -55,7 +60,14 @@ class _Answers:
         return got
 
 
-def write_all(client: Any, handle: bytes, content: Content, moved: Callable[[int], object]) -> int:
+def write_all(
+    client: Any,
+    handle: bytes,
+    content: Content,
+    moved: Callable[[int], object],
+    *,
+    block_size: int = BLOCK,
+) -> int:
     """Write a content to an open file; return how much it was."""
     stream, size = content.stream, content.size
     answers = _Answers(client)
@@ -70,8 +82,8 @@ def write_all(client: Any, handle: bytes, content: Content, moved: Callable[[int
 
     try:
         # One byte more than expected tells that it grew; a log may grow as fast as it is read.
-        while block := _read(stream, min(_BLOCK, size + 1 - offset)):
-            if len(waiting) == _REQUESTS:
+        while block := _read(stream, min(block_size, size + 1 - offset)):
+            if len(waiting) >= _ON_THE_WAY // block_size:
                 settle()
             number = client._async_request(  # noqa: SLF001
                 answers, CMD_WRITE, handle, int64(offset), block
@@ -91,7 +103,13 @@ def write_all(client: Any, handle: bytes, content: Content, moved: Callable[[int
 
 
 def read_all(
-    client: Any, handle: bytes, size: int, sink: BinaryIO, moved: Callable[[int], object]
+    client: Any,
+    handle: bytes,
+    size: int,
+    sink: BinaryIO,
+    moved: Callable[[int], object],
+    *,
+    block_size: int = BLOCK,
 ) -> None:
     """Read an open file to its end, which is about at `size`."""
     answers = _Answers(client)
@@ -106,9 +124,9 @@ def read_all(
     asked = 0
     while True:
         # Beyond the expected size one block at a time, until there is no more.
-        while len(waiting) < (_REQUESTS if asked < size else 1):
-            waiting.append(ask(asked, _BLOCK))
-            asked += _BLOCK
+        while len(waiting) < (_ON_THE_WAY // block_size if asked < size else 1):
+            waiting.append(ask(asked, block_size))
+            asked += block_size
         number, offset, length = waiting.popleft()
         data = answers.take(number)
         if not data:

@@ -127,13 +127,14 @@ class ByShell(FileSystem):
         chmod = "" if content.mode is None else f"chmod {content.mode:o} {part} && "
         set_time = "" if content.mtime is None else f"{touch(content.mtime)}{part} && "
         # A connection that breaks looks like the end of the input, hence the size is checked there.
-        # The file is opened by the shell itself, with -C: it must not be there.
+        # The file is opened by the shell itself, with -C: it must not be there. No `wc -c`: that of
+        # busybox reads the file, which takes an emulated guest longer than to receive it.
         line = (
             f"[ ! -d {final} ] || exit {_IS_FOLDER}; "
             f"{'' if content.mode is None else 'umask 077; '}"
             f"trap 'rm -f \"$part\"; exit 1' HUP TERM PIPE; part={part}; set -C; "
             f"cat > {part} && "
-            f"{{ [ $(wc -c < {part}) -eq {content.size} ] || "
+            f"{{ [ $(stat -c %s {part}) -eq {content.size} ] || "
             f"{{ rm -f {part}; exit {_SHORT}; }}; }} && "
             f"{chmod}{set_time}mv -f {part} {final} || {{ rm -f {part}; exit 1; }}"
         )

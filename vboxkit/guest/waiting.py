@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +20,8 @@ from vboxkit.errors import (
     VBoxKitError,
     WaitTimeoutError,
 )
-from vboxkit.guest.readiness import (
-    HOPELESS,
-    NOT_YET,
-    AllOf,
-    AnyOf,
-    Condition,
-    GuestTest,
-    HostLook,
-)
+from vboxkit.guest.loops import NOT_YET, script
+from vboxkit.guest.readiness import AllOf, AnyOf, Condition, GuestTest, HostLook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,33 +29,19 @@ if TYPE_CHECKING:
     from vboxkit.core.waiting import Timeout
     from vboxkit.guest.console import SerialLog
     from vboxkit.guest.ssh import SSH
+    from vboxkit.guest.stream import Stream
 
 __all__ = ["Met", "Surroundings", "wait_for"]
 
-#: Seconds that the loop in the guest outlives a waiter that was killed, at most, by its own count.
+#: Seconds that the loop in the guest outlives a waiter that was killed, at most, by its own count,
+#: if its shell does not see that its input has ended.
 _GRACE = 30
-#: Seconds that the look at what is there may take when the time is up.
-_LAST_LOOK = 5.0
-#: Seconds of one loop in the guest, where something else is waited for beside it.
-_TURN = 1
-#: What the guest runs. `tries` counts looks where /proc has no clock: then a look counts as 20 ms.
-_LOOP = """
-never() {{ printf '%s\\n' "$@" >&2; exit {hopeless}; }}
-nap() {{ sleep 0.02 2>/dev/null || usleep 20000 2>/dev/null || sleep 1; }}
-now() {{ read -r now _ < /proc/uptime && now=${{now%%.*}}; }}
-{tests}
-tries=0
-now 2>/dev/null || now=0
-end=$((now + {seconds}))
-while :; do
-    met=
-    if {expression}; then echo "met$met"; exit 0; fi
-    tries=$((tries + 1))
-    now 2>/dev/null || now=$((tries / 50))
-    [ "$now" -lt "$end" ] || exit {not_yet}
-    nap
-done
-"""
+#: Seconds that the look at what is there may take when the time is up: an emulated guest's
+#: `systemctl` takes 2 to 5.
+_LAST_LOOK = 12.0
+#: Seconds that the loop may take to end when its input does.
+_LEAVE = 1.0
+_THREAD = "vboxkit-wait"
 
 
 @dataclass(frozen=True)
@@ -126,6 +106,45 @@ def wait_for(condition: Condition, around: Surroundings, *, timeout: Timeout) ->
     return _Wait(condition, around, Deadline(timeout)).run()
 
 
+class _Open(io.RawIOBase):
+    """An input on which nothing is ever written, until it ends."""
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Wait for its end."""
+        del size
+        self._over.wait()
+        return b""
+
+    def close(self) -> None:
+        """End it."""
+        self._over.set()
+        super().close()
+
+
+class _OverError(Exception):
+    """Nobody waits any more."""
+
+
+class _WhileWanted(Deadline):
+    """A deadline for a thread: whoever asks for the rest of it is told when nobody waits."""
+
+    __slots__ = ("_over",)
+
+    def __init__(self, timeout: Timeout, over: threading.Event) -> None:
+        super().__init__(timeout)
+        self._over = over
+
+    @property
+    def remaining(self) -> float:
+        """See `Deadline`."""
+        if self._over.is_set():
+            raise _OverError
+        return super().remaining
+
+
 class _Wait:
     def __init__(self, condition: Condition, around: Surroundings, deadline: Deadline) -> None:
         self.condition = condition
@@ -135,11 +154,17 @@ class _Wait:
         self.leaves = list(dict.fromkeys(condition.leaves()))
         self.tests = [leaf for leaf in self.leaves if isinstance(leaf, GuestTest)]
         self.met = Met()
+        self.news = threading.Event()
+        self.over = threading.Event()
+        self.loop: Stream | None = None
+        self.input: _Open | None = None
+        #: Whether the guest's shell does not see the end of its input.
+        self.slow = False
 
     def run(self) -> Met:
         try:
             if len(self.tests) == len(self.leaves):
-                while not self.turn(self.condition, self.tests, None):
+                while not self.turn(self.condition, self.tests):
                     pass
             else:
                 self.beside()
@@ -153,14 +178,19 @@ class _Wait:
             ) from error
         return self.met
 
-    def turn(self, condition: Condition, tests: list[GuestTest], seconds: int | None) -> bool:
-        """Run the loop in the guest once, and tell whether the condition holds."""
+    def turn(self, condition: Condition | None, tests: list[GuestTest]) -> bool:
+        """Let the guest look until it holds, or each test for itself did; tell whether so."""
         ssh, deadline = self.around.ssh, self.deadline
         self.around.alive()
+        text = script(tests, condition, int(deadline.remaining) + _GRACE)
         try:
-            ssh.wait_ready(deadline)
-            limit = int(deadline.remaining) + _GRACE if seconds is None else seconds
-            result = ssh.run(_script(condition, tests, limit), timeout=deadline)
+            ssh.wait_ready(_WhileWanted(deadline, self.over))
+            with (
+                closing(_Open()) as self.input,
+                self._stream(text) as self.loop,
+            ):
+                reason = self._listen(self.loop, tests)
+                result = self.loop.result
         except CommandTimeoutError as error:
             raise self.late("not yet") from error
         except (GuestAuthError, HostKeyError):
@@ -171,102 +201,125 @@ class _Wait:
             if deadline.expired:
                 raise self.late(error) from error
             return False
-        words = result.stdout.split()
-        if result.exit_code == 0 and words[:1] == ["met"]:
-            self.met.values.update({tests[int(number)]: True for number in words[1:]})
-            return True
-        if result.exit_code == HOPELESS:
-            reason, _, evidence = result.stderr.strip().partition("\n")
+        if reason:
             raise NotReadyError(
-                f"{self.what} cannot come any more: {reason}",
+                f"{self.what} cannot come any more: {reason[0]}",
                 what=self.what,
-                evidence=evidence,
+                evidence="\n".join(reason[1:]).strip(),
                 hint="wait for a port or a file, which need no systemd"
-                if reason.startswith("there is no systemd")
+                if reason[0].startswith("there is no systemd")
                 else None,
             )
+        if self.over.is_set() or result.exit_code == 0:
+            return True
         if result.exit_code != NOT_YET:
             raise GuestError(
-                f"{self.around.name}: cannot wait for {condition}: {result.describe()}",
+                f"{self.what}: the guest cannot look: exit code {result.exit_code},"
+                f" {result.stderr.strip()[-300:] or 'no word'}",
                 hint="the guest needs a POSIX shell",
             )
         if deadline.expired:
             raise self.late("not yet")
         return False
 
+    def _stream(self, text: str) -> Stream:
+        if self.over.is_set():
+            raise _OverError
+        source: Any = self.input
+        return self.around.ssh.stream(text, input=source, timeout=self.deadline, check=False)
+
+    def _listen(self, loop: Stream, tests: list[GuestTest]) -> list[str]:
+        """Hear what the guest says until it has ended; return why it cannot come, if it says so."""
+        reason: list[str] = []
+        for line in loop:
+            word, _, rest = line.partition(" ")
+            if line.stream == "stderr":
+                continue
+            if word == "slow":
+                self.slow = True
+                if self.over.is_set():
+                    _close(loop)
+            elif reason or word == "never":
+                reason.append(str(line) if reason else rest)
+            elif word == "met":
+                self.met.values.update({tests[int(number)]: True for number in rest.split()})
+                self.news.set()
+        return reason
+
     def late(self, seen: object) -> WaitTimeoutError:
         return WaitTimeoutError(self.what, waited=self.deadline.elapsed, last_seen=seen)
 
     def beside(self) -> None:
-        """Look from here, while a thread lets the guest look, a second at a time."""
-        looks = [leaf for leaf in self.leaves if isinstance(leaf, HostLook)]
+        """Look from here, while a thread hears what the guest sees."""
+        with ExitStack() as stack:
+            looks = {
+                leaf: stack.enter_context(closing(leaf.looks(self.around)))
+                for leaf in self.leaves
+                if isinstance(leaf, HostLook)
+            }
+            poll = min(look.poll for look in looks)
+            failed = stack.enter_context(self.thread())
 
-        def probe() -> bool | None:
-            self.around.alive()
-            failed()
-            for look in looks:
-                if look not in self.met and (value := look.look(self.around)) is not None:
-                    self.met.values[look] = value
-            return True if _holds(self.condition, self.met) else None
+            def probe() -> bool | None:
+                self.news.clear()
+                self.around.alive()
+                failed()
+                for look, seen in looks.items():
+                    if look not in self.met and (value := next(seen)) is not None:
+                        self.met.values[look] = value
+                if _holds(self.condition, self.met):
+                    return True
+                self.news.wait(min(poll, self.deadline.remaining))
+                return None
 
-        with self.thread() as failed:
-            wait_until(
-                probe,
-                what=self.what,
-                timeout=self.deadline,
-                poll=min(look.poll for look in looks),
-            )
+            wait_until(probe, what=self.what, timeout=self.deadline, poll=0)
 
     @contextmanager
     def thread(self) -> Iterator[Callable[[], None]]:
         """Let the guest look in a thread; yields what raises the thread's error."""
         errors: list[BaseException] = []
-        over = threading.Event()
 
         def run() -> None:
-            left = list(self.tests)
             try:
-                while left and not over.is_set() and not self.deadline.expired:
-                    if self.turn(AnyOf(tuple(left)), left, _TURN):
-                        left = [test for test in left if test not in self.met]
-            except WaitTimeoutError:
+                while left := [test for test in self.tests if test not in self.met]:
+                    if self.over.is_set() or self.deadline.expired:
+                        return
+                    self.turn(None, left)
+            except (WaitTimeoutError, _OverError):
                 return  # the one who waits sees that for himself
             except BaseException as error:
                 errors.append(error)
+            finally:
+                self.news.set()
 
         def failed() -> None:
             if errors:
                 raise errors[0]
 
-        thread = threading.Thread(target=run, name="vboxkit-wait", daemon=True)
+        thread = threading.Thread(target=run, name=_THREAD, daemon=True)
         if self.tests:
             thread.start()
         try:
             yield failed
         finally:
-            over.set()
+            self.over.set()
             if self.tests:
-                thread.join(_TURN + _LAST_LOOK)
+                self._leave(thread)
+
+    def _leave(self, thread: threading.Thread) -> None:
+        """End the loop in the guest, and the thread that hears it."""
+        if self.input is None:
+            return  # it is connecting still, and ends with this attempt
+        self.input.close()
+        if self.slow and self.loop is not None:
+            _close(self.loop)
+        # A guest that does not answer holds up nobody who has what he waited for.
+        thread.join(_LEAVE)
 
 
-def _script(condition: Condition, tests: list[GuestTest], seconds: int) -> str:
-    functions = "\n".join(f"t{n}() {{ {test.test}\n}}" for n, test in enumerate(tests))
-    return _LOOP.format(
-        hopeless=HOPELESS,
-        not_yet=NOT_YET,
-        tests=functions,
-        seconds=seconds,
-        expression=_expression(condition, tests),
-    )
-
-
-def _expression(condition: Condition, tests: list[GuestTest]) -> str:
-    if isinstance(condition, (AllOf, AnyOf)):
-        word = " && " if isinstance(condition, AllOf) else " || "
-        return "{ " + word.join(_expression(each, tests) for each in condition.parts) + "; }"
-    assert isinstance(condition, GuestTest)  # noqa: S101 - nothing else is sent to a guest
-    number = tests.index(condition)
-    return f'{{ t{number} && met="$met {number}"; }}'
+def _close(loop: Stream) -> None:
+    with suppress(GuestError):
+        loop.close()
 
 
 def _holds(condition: Condition, met: Met) -> bool:

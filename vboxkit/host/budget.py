@@ -15,7 +15,7 @@ from vboxkit.core import processes
 from vboxkit.core.locks import try_lock
 from vboxkit.core.steps import step
 from vboxkit.core.waiting import Deadline, wait_until
-from vboxkit.settings import cache_dir
+from vboxkit.settings import cache_dir, parallel_starts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,8 +32,12 @@ _LOOK = 0.05
 
 
 def places() -> int:
-    """Return how many machines start at once: one more than CPUs, for each start also waits."""
-    return (os.cpu_count() or 1) + 1
+    """
+    Return how many machines start at once: one more than CPUs, for each start also waits.
+
+    ``VBOXKIT_PARALLEL_STARTS`` says another number; all processes of a user need the same one.
+    """
+    return parallel_starts() or (os.cpu_count() or 1) + 1
 
 
 @contextmanager

@@ -9,11 +9,12 @@ from vboxkit.core.lazy import lazy_names
 if TYPE_CHECKING:
     from vboxkit.lab.images import ImageSource
     from vboxkit.lab.lab import Lab
+    from vboxkit.lab.network import PrivateNetwork
     from vboxkit.lab.provisioning import Call, Put, Run, Step
     from vboxkit.lab.records import Image
     from vboxkit.lab.vm import VM
 
-__all__ = ["VM", "Call", "Image", "ImageSource", "Lab", "Put", "Run", "Step"]
+__all__ = ["VM", "Call", "Image", "ImageSource", "Lab", "PrivateNetwork", "Put", "Run", "Step"]
 
 _HOMES = {
     "VM": "vm",
@@ -21,6 +22,7 @@ _HOMES = {
     "Image": "records",
     "ImageSource": "images",
     "Lab": "lab",
+    "PrivateNetwork": "network",
     "Put": "provisioning",
     "Run": "provisioning",
     "Step": "provisioning",

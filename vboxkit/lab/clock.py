@@ -11,6 +11,7 @@ from vboxkit.errors import CommandTimeoutError, GuestError
 if TYPE_CHECKING:
     from vboxkit.core.waiting import Deadline
     from vboxkit.guest.ssh import SSH
+    from vboxkit.machines.guest_control import GuestSession
 
 __all__ = ["offset", "sync"]
 
@@ -33,34 +34,35 @@ _GOOD = 0.5
 _WAY = 0.15
 
 
-def offset(ssh: SSH, deadline: Deadline) -> tuple[float, float]:
+def offset(
+    guest: SSH | GuestSession, deadline: Deadline, *, name: str = "the guest"
+) -> tuple[float, float]:
     """
     Return by how many seconds the guest's clock is ahead of this host's, and how wrong that may be.
 
     Args:
-        ssh: The guest.
+        guest: The way in: SSH, or guest control.
         deadline: For the command.
+        name: Whose clock it is, for the error.
 
     Raises:
         GuestError: What its `date` says is no time.
     """
     before = time.time()
-    said = ssh.succeed(_READ, timeout=deadline).strip()
+    said = guest.succeed(_READ, timeout=deadline).strip()
     after = time.time()
     try:
         seconds = float(said.splitlines()[-1])
     except (IndexError, ValueError) as error:
         raise GuestError(
-            f"{ssh.name}: its clock cannot be read, it says {said[-200:]!r}",
+            f"{name}: its clock cannot be read, it says {said[-200:]!r}",
             hint="a date that knows +%s is needed in the guest",
         ) from error
     return seconds - (before + after) / 2, (after - before) / 2
 
 
-def sync(ssh: SSH, deadline: Deadline) -> float:
+def sync(guest: SSH | GuestSession, deadline: Deadline, *, name: str) -> float:
     """See `VM.sync_clock`."""
-    # It would set the clock with the first command, roughly, and hide how wrong it was.
-    ssh.before_next = None
     seen: list[float] = []
     way = _WAY
 
@@ -68,11 +70,11 @@ def sync(ssh: SSH, deadline: Deadline) -> float:
         nonlocal way
         try:
             if not seen:
-                seen.append(offset(ssh, deadline)[0])
+                seen.append(offset(guest, deadline, name=name)[0])
             begins = time.time() + way
             second = int(begins) + 1
-            ssh.succeed(_SET.format(nap=second - begins, second=second), timeout=deadline)
-            seen.append(offset(ssh, deadline)[0])
+            guest.succeed(_SET.format(nap=second - begins, second=second), timeout=deadline)
+            seen.append(offset(guest, deadline, name=name)[0])
         except CommandTimeoutError:
             return None
         # Behind by as much as the order took longer than was thought.
@@ -81,7 +83,7 @@ def sync(ssh: SSH, deadline: Deadline) -> float:
 
     wait_until(
         attempt,
-        what=f"the clock of {ssh.name} to be right",
+        what=f"the clock of {name} to be right",
         timeout=deadline,
         poll=0,
         last_seen=lambda: f"{seen[-1]:+.2f} s" if seen else "no answer",

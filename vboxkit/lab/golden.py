@@ -17,27 +17,39 @@ from typing import TYPE_CHECKING
 
 from vboxkit.core.locks import lock_file
 from vboxkit.core.steps import step
-from vboxkit.core.waiting import Deadline
+from vboxkit.core.waiting import Deadline, wait_until
 from vboxkit.errors import StartError, VBoxKitError, WaitTimeoutError
 from vboxkit.guest.console import SerialLog
 from vboxkit.guest.credentials import Credentials, generate_key
 from vboxkit.lab import copies, images, leases, reaper, watcher
 from vboxkit.lab.evidence import evidence_of
+from vboxkit.lab.network_cards import give_adapters
 from vboxkit.lab.places import TAG_HOST_KEY, TAG_IMAGE, TAG_LEASE
 from vboxkit.lab.records import Image
+from vboxkit.lab.refresh import clock_line
 from vboxkit.machines.fork import plug_in_at_once
 from vboxkit.machines.states import MachineState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from vboxkit.core.waiting import Timeout
     from vboxkit.guest.ssh import SSH
     from vboxkit.lab.images import ImageSource
     from vboxkit.lab.places import Places
     from vboxkit.machines.machine import Machine
     from vboxkit.machines.virtualbox import VirtualBox
 
-__all__ = ["SNAPSHOT", "Build", "build_first", "building", "content_of", "remove_forwards", "valid"]
+__all__ = [
+    "SNAPSHOT",
+    "Build",
+    "build_first",
+    "building",
+    "content_of",
+    "remove_forwards",
+    "valid",
+    "warm_up",
+]
 
 #: The name of the snapshot that forks stand on.
 SNAPSHOT = "golden"
@@ -200,7 +212,10 @@ def _make(build: Build, source: ImageSource) -> Machine:
     if source.hardware:
         with machine.edit():
             for setting, number in source.hardware.items():
-                setattr(machine, setting, number)
+                if setting == "adapters":
+                    give_adapters(machine, number)
+                else:
+                    setattr(machine, setting, number)
     if machine.get_extra_data(TAG_HOST_KEY) is not None:
         machine.set_extra_data(TAG_HOST_KEY, None)  # of the fork that was copied
     return machine
@@ -211,7 +226,7 @@ def _remove_remains(vbox: VirtualBox, places: Places, name: str, digest: str) ->
     for lease in leases.all_leases(places.leases):
         # The same layer may have been built for an image of another name.
         if lease.purpose == "image" and lease.name.endswith(f"-{digest[:8]}"):
-            reaper.reclaim(vbox, places, lease)
+            reaper.reclaim(vbox, places, lease, timeout=vbox.settings.image_timeout)
     record = images.read(places, digest)
     for known in {name, record.machine if record is not None else name}:
         machine = vbox.machines.find(known)
@@ -258,6 +273,8 @@ def _boot(machine: Machine, places: Places, source: ImageSource, digest: str) ->
                     )
             if source.settled_text and console is not None and not resumes:
                 console.wait_for(source.settled_text, timeout=deadline)
+            with step("log in as a fork will"):
+                warm_up(guest(credentials), deadline)
             return credentials
     except WaitTimeoutError as error:
         if not error.evidence:
@@ -265,6 +282,37 @@ def _boot(machine: Machine, places: Places, source: ImageSource, digest: str) ->
         raise
     finally:
         forward.release()
+
+
+def warm_up(ssh: SSH, timeout: Timeout) -> str | None:
+    """
+    Do what each fork does first: log in, set the clock, run a command; wait until that is over.
+
+    What a guest does for the first time it reads from its disk, and it makes room for it: its forks
+    find that done. A login leaves work as well, processes that end: that takes less time than the
+    login took, so this waits for as long again before somebody takes a snapshot.
+
+    Args:
+        ssh: The guest; closed at the end.
+        timeout: Seconds, `timedelta` or `Deadline` for the login and the command.
+
+    Returns:
+        The guest's host key.
+    """
+    deadline = Deadline(timeout)
+    begin = time.monotonic()
+    with ssh:
+        ssh.wait_ready(deadline)
+        key = ssh.host_key
+        ssh.run(f"{clock_line()}true", timeout=deadline)
+    rest = Deadline(time.monotonic() - begin)
+    wait_until(
+        lambda: True if rest.expired else None,
+        what=f"{ssh.name} to be at rest after a login",
+        timeout=rest.remaining + 60,
+        poll=0.05,
+    )
+    return key
 
 
 def remove_forwards(machine: Machine) -> None:

@@ -104,6 +104,8 @@ class ImageSource:
             starts from the layer below.
         memory_mb: The guest's memory; what it comes with if left out.
         cpus: Its CPUs, likewise.
+        adapters: So many network adapters at least: those that it did not have lead nowhere until
+            they join a private network (see `Lab.network`).
         content: The SHA-256 of the appliance, where it is known: it need not be read then.
         key_kind: Of the key that forks are entered with.
         boot_timeout: Seconds for the first boot, if that is more than `Settings.boot_timeout`.
@@ -132,6 +134,7 @@ class ImageSource:
     steps: Sequence[AnyStep] = field(default=(), kw_only=True)
     memory_mb: int | None = field(default=None, kw_only=True)
     cpus: int | None = field(default=None, kw_only=True)
+    adapters: int | None = field(default=None, kw_only=True)
     content: str = field(default="", kw_only=True)
     key_kind: KeyKind = field(default="ed25519", kw_only=True)
     boot_timeout: float = field(default=0.0, kw_only=True)
@@ -229,7 +232,7 @@ class ImageSource:
     @property
     def hardware(self) -> dict[str, int]:
         """The settings of the machine that are given."""
-        given = {"memory_mb": self.memory_mb, "cpus": self.cpus}
+        given = {"memory_mb": self.memory_mb, "cpus": self.cpus, "adapters": self.adapters}
         return {key: value for key, value in given.items() if value is not None}
 
 

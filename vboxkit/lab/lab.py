@@ -18,6 +18,7 @@ from vboxkit.lab.forking import leased_fork
 from vboxkit.lab.places import TAG_IMAGE, Places
 from vboxkit.lab.pool import Pool
 from vboxkit.lab.shelf import Shelf
+from vboxkit.lab.upkeep import keep_small
 from vboxkit.lab.vm import VM
 from vboxkit.machines.many import fork_many
 from vboxkit.machines.virtualbox import VirtualBox, connect
@@ -25,11 +26,13 @@ from vboxkit.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from typing_extensions import Self
 
     from vboxkit.core.waiting import Timeout
     from vboxkit.lab.images import Image
+    from vboxkit.lab.network import Kind, PrivateNetwork
     from vboxkit.lab.refresh import Refresh
 
 __all__ = ["Lab"]
@@ -62,6 +65,7 @@ class Lab(Shelf):
         self.session = session
         self._forks: dict[str, VM] = {}
         self._pools: list[Pool] = []
+        self._networks: list[PrivateNetwork] = []
 
     def __enter__(self) -> Self:
         return self
@@ -165,6 +169,7 @@ class Lab(Shelf):
     def _clone(
         self, image: Image, label: str, test: str, deadline: Deadline, ttl: float | None = None
     ) -> VM:
+        keep_small(self.vbox)
         # VBoxSVC refuses to clone one snapshot twice at once ("locked for writing").
         with lock_file(self.places.clone_lock, what="another process's fork", timeout=deadline):
             # Who removes images holds the lock as well.
@@ -222,6 +227,38 @@ class Lab(Shelf):
         self._pools.append(made)
         return made
 
+    def network(
+        self,
+        name: str = "",
+        *,
+        subnet: str = "10.77.0.0/24",
+        kind: Kind = "tunnel",
+        seed: int = 0,
+        pcap: Path | str | None = None,
+    ) -> PrivateNetwork:
+        """
+        Make a private network for machines of this lab; it needs no rights and no driver.
+
+        Args:
+            name: Its name; a new one if left out.
+            subnet: Its addresses, /16 to /29; the first one is the switch's own, for DHCP and DNS.
+            kind: ``tunnel``, a switch of ours that injects faults; or ``internal``, VirtualBox's
+                own network, which needs its kernel driver.
+            seed: Of the faults: the same seed gives the same decisions about the same frames.
+            pcap: Record all frames into this file, see `PrivateNetwork.record`.
+
+        Raises:
+            SettingsError: The subnet or kind cannot be.
+
+        Example:
+            ``with lab.network() as net: a, b = net.fork("a", "b"); net.drop(30)``
+        """
+        from vboxkit.lab.network import PrivateNetwork  # few need it
+
+        made = PrivateNetwork(self, name, subnet=subnet, kind=kind, seed=seed, pcap=pcap)
+        self._networks = [*(it for it in self._networks if not it.closed), made]
+        return made
+
     def vm(self, name: str) -> VM:
         """
         Return a fork that exists already, made by this process or another.
@@ -275,6 +312,11 @@ class Lab(Shelf):
             CleanupError: Some could not be removed.
         """
         left = []
+        while self._networks:
+            try:
+                self._networks.pop().close()
+            except VBoxKitError as error:
+                left.append(str(error))
         while self._pools:
             try:
                 self._pools.pop().close()

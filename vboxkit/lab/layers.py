@@ -253,11 +253,10 @@ def _come_again(vm: VM) -> Credentials:
 
     vm.ssh.close()
     credentials = replace(vm.image.credentials, host_key=None)
-    with SSH(
+    ssh = SSH(
         images.address(vm.ssh_port),
         credentials,
         settings=vm.settings,
         name=vm._subject(),  # noqa: SLF001 - as messages call it
-    ) as ssh:
-        ssh.wait_ready()
-        return replace(credentials, host_key=ssh.host_key)
+    )
+    return replace(credentials, host_key=golden.warm_up(ssh, vm.settings.boot_timeout))

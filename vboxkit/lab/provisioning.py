@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import io
 import json
 import shlex
 import stat
-import tarfile
 import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +24,6 @@ from vboxkit.errors import SettingsError, StorageError
 if TYPE_CHECKING:
     import os
 
-    from vboxkit.guest.ssh import SSH
     from vboxkit.lab.vm import VM
 
 __all__ = ["AnyStep", "Call", "Put", "Run", "Step", "as_steps", "digest_of"]
@@ -180,15 +177,15 @@ class Put(Step):
 
         Raises:
             GuestFileError: No room in the guest, for one.
-            CommandFailedError: The guest could not unpack a folder, or does not know the owner.
+            CommandFailedError: The guest does not know the owner.
         """
         source, target = Path(self.source), self._path()
+        folder = target.rstrip("/").rpartition("/")[0]
+        if folder:
+            vm.ssh.succeed(["mkdir", "-p", "--", folder])
         if source.is_dir():
-            _put_folder(vm.ssh, source, target)
+            vm.ssh.put_tree(source, target)
         else:
-            folder = target.rpartition("/")[0]
-            if folder:
-                vm.ssh.succeed(["mkdir", "-p", "--", folder])
             vm.ssh.put(source, target, mode=self.mode)
         if self.owner is not None:
             vm.ssh.succeed(["chown", "-R", "--", self.owner, target])
@@ -337,24 +334,3 @@ def _file_digest(path: Path) -> str:
         while block := file.read(1 << 20):
             sha.update(block)
     return sha.hexdigest()
-
-
-def _put_folder(ssh: SSH, source: Path, target: str) -> None:
-    """Send a folder's content in one go, as an archive that the guest's tar unpacks."""
-    archive = io.BytesIO()
-    # busybox's tar knows the long names of GNU's, and not those of POSIX.
-    with tarfile.open(fileobj=archive, mode="w", format=tarfile.GNU_FORMAT) as tar:
-        for path in _below(source):
-            tar.add(path, path.relative_to(source).as_posix(), recursive=False, filter=_anonymous)
-    where = shlex.quote(target)
-    ssh.succeed(
-        f"mkdir -p -- {where} && tar -xpf - -C {where}",
-        input=archive.getvalue(),
-    )
-
-
-def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Leave out who owns it here, which means nothing there: it is root's, or the user's."""
-    member.uid = member.gid = 0
-    member.uname = member.gname = "root"
-    return member

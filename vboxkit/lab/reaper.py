@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vboxkit.core import processes
 from vboxkit.core.locks import lock_file, try_lock
 from vboxkit.core.steps import step
+from vboxkit.core.waiting import wait_until
 from vboxkit.errors import CleanupError, VBoxKitError
 from vboxkit.lab import images, leases
 from vboxkit.lab.places import TAG_IMAGE
@@ -17,6 +18,7 @@ from vboxkit.lab.places import TAG_IMAGE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from vboxkit.core.waiting import Timeout
     from vboxkit.lab.leases import Lease
     from vboxkit.lab.places import Places
     from vboxkit.machines.machine import Machine
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["collect", "destroy_with_clones", "reclaim"]
 
 _VM_ARGUMENT = "--startvm"
+#: Seconds to wait for what VirtualBox still does for a client that was killed. A large import takes
+#: longer: then the leftover stays until somebody looks again.
+_PATIENCE = 60.0
 
 
 def collect(
@@ -79,8 +84,23 @@ def _line(lease: Lease) -> str:
     return f"{what}, {lease.test})" if lease.test else f"{what})"
 
 
-def reclaim(vbox: VirtualBox, places: Places, lease: Lease) -> None:
-    """Remove all that there may be of a machine whose owner is gone."""
+def reclaim(
+    vbox: VirtualBox, places: Places, lease: Lease, *, timeout: Timeout = _PATIENCE
+) -> None:
+    """
+    Remove all that there may be of a machine whose owner is gone.
+
+    Args:
+        vbox: The VirtualBox of the lab.
+        places: The lab's folders.
+        lease: What is known of it.
+        timeout: Seconds, `timedelta` or `Deadline` for the import or clone that VirtualBox may
+            still be at.
+
+    Raises:
+        WaitTimeoutError: VirtualBox still works on something; the lease stays.
+        CleanupError: Something of it could not be removed; the lease stays.
+    """
     folder = places.machines / lease.name
     if folder.parent != places.machines or lease.name in {"", ".", ".."}:
         # Not a name that we would give: what lies there is not ours to remove.
@@ -89,6 +109,9 @@ def reclaim(vbox: VirtualBox, places: Places, lease: Lease) -> None:
     with step(f"remove leftover {lease.name}"):
         (places.pool / f"{lease.name}.json").unlink(missing_ok=True)
         machine = vbox.machines.find(lease.machine or lease.name)
+        if machine is None or lease.purpose == "image":
+            _let_end(vbox, lease, timeout)
+            machine = vbox.machines.find(lease.machine or lease.name)
         if machine is not None and _is_whole_image(places, machine):
             # Its build was over but for this file.
             leases.release(places.leases, lease.name)
@@ -101,6 +124,35 @@ def reclaim(vbox: VirtualBox, places: Places, lease: Lease) -> None:
         if folder.exists():
             raise CleanupError(f"leftover {lease.name} is not gone:", left=[str(folder)])
         leases.release(places.leases, lease.name)
+
+
+def _let_end(vbox: VirtualBox, lease: Lease, timeout: Timeout) -> None:
+    """
+    Wait until all that VirtualBox is at now is over.
+
+    VBoxSVC goes on with the import or clone of a client that was killed, and registers the machine
+    at its end. It does not tell which machine an operation will make: so we wait for all of them,
+    and not for those that begin later.
+    """
+    api = vbox._api  # noqa: SLF001 - operations of others have no noun
+    with vbox._translated("list what VirtualBox is at"):  # noqa: SLF001
+        working = api.array(vbox.com, "progressOperations")
+
+    def over(operation: Any) -> bool:
+        try:
+            return bool(operation.completed)
+        except Exception as error:
+            if api.foreign(error) is None:
+                raise
+            return True  # it is not even there any more
+
+    wait_until(
+        lambda: None if any(not over(operation) for operation in working) else True,
+        what=f"VirtualBox to end what it is at, before leftover {lease.name} is removed",
+        timeout=timeout,
+        poll=0.1,
+        hint="vboxkit gc, once that is over",
+    )
 
 
 @contextmanager

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vboxkit.guest.console import SerialLog
     from vboxkit.guest.readiness import Condition
     from vboxkit.guest.ssh import SSH
+    from vboxkit.machines.guest_control import GuestSession
     from vboxkit.machines.network import Forward
 
 __all__ = ["Waits"]
@@ -32,12 +33,14 @@ class Waits(Machine):
     The waiting of `VM`.
 
     What the guest can tell itself it looks at itself, every 20 ms, in one command for the whole
-    wait; so nothing is as late as a poll over SSH. Each error tells what was awaited, how long,
-    what was there instead, and the end of the console and of VBox.log.
+    wait; so nothing is as late as a poll over SSH. What this host looks at goes on beside it. Each
+    error tells what was awaited, how long, what was there instead, and the end of the console and
+    of VBox.log.
     """
 
     if TYPE_CHECKING:
         forwards: dict[int, Forward]
+        _ssh: SSH | None
 
         # VM's own.
         @property
@@ -178,14 +181,16 @@ class Waits(Machine):
         condition = readiness.ip()
         return str(self.wait(condition, timeout=timeout)[condition])
 
-    def sync_clock(self, *, timeout: Timeout = 30) -> float:
+    def sync_clock(self, *, session: GuestSession | None = None, timeout: Timeout = 30) -> float:
         """
-        Set the guest's clock to this host's time, and make sure that it is; works over SSH.
+        Set the guest's clock to this host's time, and make sure that it is.
 
-        Nothing of the Guest Additions is needed. A guest that was resumed gets its clock set with
-        its first SSH command anyway; this is for what cannot wait for that, and for being sure.
+        Over SSH, where nothing of the Guest Additions is needed, or by guest control, which needs
+        no network. A guest that was resumed gets its clock set with its first SSH command anyway;
+        this is for what cannot wait for that, and for being sure.
 
         Args:
+            session: A guest control session; SSH is used without one.
             timeout: Seconds.
 
         Returns:
@@ -194,11 +199,17 @@ class Waits(Machine):
         Raises:
             CommandFailedError: The guest's user may not set it, also not by ``sudo -n``.
             WaitTimeoutError: It is not right within 1 s after all.
+            InvalidStateError: The session is closed, or the machine paused.
 
         Example:
             ``vm.resume(); vm.sync_clock()``
         """
-        return clock.sync(self.ssh, Deadline(timeout))
+        deadline = Deadline(timeout)
+        if session is None or self._ssh is not None:
+            # It would set the clock with the first command, roughly, and hide how wrong it was.
+            self.ssh.before_next = None
+        guest = self.ssh if session is None else session
+        return clock.sync(guest, deadline, name=self._subject())
 
     def _alive(self) -> None:
         state = self.state

@@ -11,6 +11,7 @@ from vboxkit.machines.base import api_call
 from vboxkit.machines.locks import locked
 from vboxkit.machines.parts import MachinePart
 from vboxkit.machines.states import ONLINE, MachineState
+from vboxkit.machines.time_sync import TimeSync
 
 if TYPE_CHECKING:
     from vboxkit.com.interfaces import IGuest
@@ -66,6 +67,11 @@ class Additions(MachinePart):
 
     def _locate(self, machine: Any) -> Any:
         return machine
+
+    @property
+    def time_sync(self) -> TimeSync:
+        """Whether and how they keep the guest's clock right."""
+        return TimeSync(self._machine)
 
     def _guest(self) -> IGuest:
         # The lock is only needed to get at the guest; what comes from it lives as long as the VM.

@@ -36,6 +36,7 @@ __all__ = [
     "interfaces",
     "listed",
     "not_found",
+    "require_target",
     "stop_trace",
     "target",
     "trace",
@@ -99,7 +100,7 @@ def attach(
     name = given.get(argument, "")
     require_text(adapter, argument, name)
     if argument and not missing_ok:
-        _require(adapter, kind, argument, name)
+        require_target(adapter, kind, argument, name)
     live = adapter._machine.state in ONLINE
     if live and kind in DRIVER_NEEDED and not driver_available():
         # VirtualBox would report success: the guest has no network then, and only VBox.log says so.
@@ -142,7 +143,14 @@ def _reattach(adapter: NetworkAdapter, machine: Any) -> None:
     machine.saveSettings()
 
 
-def _require(adapter: NetworkAdapter, kind: str, argument: str, name: str) -> None:
+def require_target(adapter: ComObject, kind: str, argument: str, name: str) -> None:
+    """
+    Require that there is what an attachment leads to.
+
+    Raises:
+        ApiError: No name is given.
+        NotFoundError: There is no interface or network of that name.
+    """
     if not name:
         raise invalid(
             adapter, f"attach({kind!r}) needs the name of its {argument}", hint=f"{argument}=..."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import shutil
@@ -22,11 +21,11 @@ from vboxkit.machines.clones import require_free_name, require_good_name
 from vboxkit.machines.groups import read_groups
 from vboxkit.machines.mappings import require_printable
 from vboxkit.machines.medium_work import full_path
+from vboxkit.machines.names import home_lock, require_unreserved
 from vboxkit.machines.nics import Nic, apply_nics, read_nics
 from vboxkit.machines.os_types import OsType
 from vboxkit.machines.parts import choose, invalid, require_text, within
 from vboxkit.machines.registration import read_settings
-from vboxkit.settings import cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -218,9 +217,7 @@ def _register(draft: _Draft, plan: _Plan, undo: ExitStack, deadline: Deadline) -
     """
     api = draft._api
     box: Any = api.virtualbox
-    home = hashlib.sha256(os.fsencode(str(box.homeFolder))).hexdigest()[:16]
-    lock = cache_dir() / "names" / f"{home}.lock"
-    with lock_file(lock, what="another process to create a machine", timeout=deadline):
+    with lock_file(home_lock(api), what="another process to create a machine", timeout=deadline):
         require_free_name(api, plan.name)
         group = plan.groups[0] if plan.groups else ""
         file = Path(box.composeMachineFilename(plan.name, group, "", plan.base))
@@ -232,6 +229,7 @@ def _register(draft: _Draft, plan: _Plan, undo: ExitStack, deadline: Deadline) -
                 operation="create it",
                 hint="vbox.machines.register() makes it known again; or choose another name",
             )
+        require_unreserved(api, plan.name, file)
         _make_folder(draft, undo, file.parent)
         # VirtualBox may have written these before it failed.
         for suffix in (".vbox", ".vbox-tmp", ".vbox-prev"):

@@ -200,6 +200,9 @@ def unlock(vbox: VirtualBox, machine: Path | str, password: str) -> str:
     for com in api.array(api.virtualbox, "machines"):
         if com.accessible:
             if str(machine) in {str(com.id), str(com.name), str(com.settingsFilePath)}:
+                if of(api, com) is None:
+                    subject, state = f"machine {str(com.name)!r}", com.state
+                    raise not_encrypted(subject, api.name("MachineState", state), "unlock")
                 return str(com.id)
             continue
         file = Path(str(com.settingsFilePath))

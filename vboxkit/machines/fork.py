@@ -259,7 +259,12 @@ def _prepare(fork: Fork) -> None:
             # Writing costs 5 to 10 ms, for it saves all settings; copies of an image have it.
             if key is not None and com.getExtraData(key) != "0":
                 com.setExtraData(key, "0")
-            if api.name("NetworkAttachmentType", adapter.attachmentType) != "NAT":
+            attachment = api.name("NetworkAttachmentType", adapter.attachmentType)
+            if attachment == "Generic" and adapter.genericDriver == "UDPTunnel":
+                # Both would have the same port, and one of them get the other's frames.
+                adapter.attachmentType = api.value("NetworkAttachmentType", "NAT")
+                adapter.cableConnected = False  # free to join a network, see lab/network_cards.py
+            if attachment != "NAT":
                 continue
             engine = adapter.NATEngine
             for rule in read_forwards(api, engine):

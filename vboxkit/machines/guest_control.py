@@ -11,10 +11,11 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from vboxkit.core.waiting import Deadline, wait_until
-from vboxkit.errors import GuestAuthError, InvalidStateError
+from vboxkit.errors import CommandFailedError, GuestAuthError, InvalidStateError
 from vboxkit.machines.base import api_call
 from vboxkit.machines.guest_files import GuestFiles, service_stamp
 from vboxkit.machines.guest_process import run_process
+from vboxkit.machines.guest_resumed import require_sane, settle
 from vboxkit.machines.handing_back import HandBack
 from vboxkit.machines.states import MachineState
 
@@ -79,6 +80,29 @@ class GuestSession(GuestFiles):
     def windows(self) -> bool:
         """Whether the guest's paths are those of Windows."""
         return self._api.name("PathStyle", self.com.pathStyle) == "DOS"
+
+    def succeed(
+        self,
+        command: str | Sequence[str | os.PathLike[str]],
+        *,
+        cwd: str = "",
+        env: Mapping[str, str] | None = None,
+        input: bytes | str | None = None,  # noqa: A002 - as subprocess.run calls it
+        timeout: Timeout | None = None,
+    ) -> str:
+        """
+        Run a command as `run` does, and return what it wrote to standard output.
+
+        Raises:
+            CommandFailedError: Its exit code is not 0; the message has the end of its output.
+
+        Example:
+            ``session.succeed("uname -r").strip()``
+        """
+        result = self.run(command, cwd=cwd, env=env, input=input, timeout=timeout)
+        if not result.ok:
+            raise CommandFailedError(f"{self._subject()}: {result.describe()}", result=result)
+        return result.stdout
 
     @api_call("run a command")
     def run(
@@ -157,12 +181,17 @@ def open_session(
             raise ValueError(f"{machine._subject()}: there is a NUL in the {name}")
     if not user:
         raise ValueError(f"{machine._subject()}: guest control needs a user's name")
+
+    def alive() -> None:
+        if machine.state is not MachineState.RUNNING:
+            raise _unfit(machine, "open a guest session")
+
+    settle(machine, deadline, alive)
     opened: list[IGuestSession] = []
     said = ["nothing yet"]
 
     def attempt() -> IGuestSession | None:
-        if machine.state is not MachineState.RUNNING:
-            raise _unfit(machine, "open a guest session")
+        alive()
         if not opened:
             opened.append(guest.createSession(user, password, domain, "vboxkit"))
         flag = api.value("GuestSessionWaitForFlag", "Start")
@@ -181,9 +210,10 @@ def open_session(
         if said[0] == "Start":
             return opened[0]
         if said[0] != "Timeout":
-            # The guest's service sometimes ends a session that took long to begin, on a guest
-            # that is slow or was just resumed; the next one is let in.
+            # The guest's service sometimes ends a session that took long to begin; the next one
+            # is let in, unless the service is beyond that.
             _close(machine, opened.pop())
+            require_sane(machine)
         return None
 
     done = False

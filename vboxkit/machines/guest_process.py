@@ -109,8 +109,8 @@ class _Running:
             return False  # terminate() would wait 30 s for a guest that is paused
         try:
             self._end_all()
-            if self.look() is None:  # terminate() of what has ended is an error
-                self.com.terminate()
+            if self.look() is None:
+                self._terminate()
                 wait_until(self.look, what="its end", timeout=_GRACE, poll=_LOOK)
         except WaitTimeoutError:
             return False
@@ -119,6 +119,14 @@ class _Running:
                 raise
             return False
         return True
+
+    def _terminate(self) -> None:
+        try:
+            self.com.terminate()
+        except Exception as error:
+            # It is an error if the process has just ended.
+            if self._api.foreign(error) is None or self.look() is None:
+                raise
 
     def _end_all(self) -> None:
         if self._session.windows:

@@ -9,6 +9,7 @@ from vboxkit.machines import again, clones, removal, rollback, snapshots
 from vboxkit.machines.additions import Additions
 from vboxkit.machines.base import api_call
 from vboxkit.machines.configuration import ConfigurableMachine
+from vboxkit.machines.exportable import ExportableMachine
 from vboxkit.machines.groups import read_groups
 from vboxkit.machines.parts import Part
 from vboxkit.machines.progress import progress_hook
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Machine"]
 
 
-class Machine(RunnableMachine, ConfigurableMachine, MachineResources):
+class Machine(RunnableMachine, ConfigurableMachine, MachineResources, ExportableMachine):
     """
     A virtual machine. Two are equal if they are the same machine.
 
@@ -70,7 +71,7 @@ class Machine(RunnableMachine, ConfigurableMachine, MachineResources):
             timeout: Seconds; `Settings.boot_timeout` if left out.
 
         Raises:
-            AdditionsError: No Guest Additions run in the guest; known at once.
+            AdditionsError: No Guest Additions run in the guest, or they refuse; known at once.
             InvalidStateError: There is no running VM, or it is paused.
             GuestAuthError: The guest did not let the user in.
             WaitTimeoutError: The guest did not answer in time.

@@ -45,6 +45,9 @@ class Network:
             return forwards.slots(self._machine._api, self._machine.com)
 
     def __getitem__(self, slot: int) -> NetworkAdapter:
+        if type(slot) is not int:
+            msg = f"{self._machine._subject()}: a network adapter is a number from 0, not {slot!r}"
+            raise TypeError(msg)
         if not 0 <= slot < len(self):
             raise NotFoundError(
                 f"{self._machine._subject()} has no network adapter {slot}",

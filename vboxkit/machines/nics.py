@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vboxkit.machines.base import ComObject
     from vboxkit.machines.machine import Machine
 
-__all__ = ["Nic", "NicLike", "apply_nics", "read_nics"]
+__all__ = ["Nic", "NicLike", "apply_nic", "apply_nics", "read_nics", "target_of"]
 
 
 @dataclass(frozen=True)
@@ -94,21 +94,28 @@ def apply_nics(machine: Machine, nics: Sequence[Nic]) -> None:
             hint=f"0 to {slots}; chipset ICH9 has more than PIIX3",
         )
     for slot in range(slots):
-        adapter = machine.network[slot]
-        if slot >= len(nics):
-            if adapter.enabled:
-                adapter.enabled = False
-            continue
-        nic = nics[slot]
-        adapter.enabled = True
-        if nic.kind is not None:
-            adapter.kind = nic.kind  # type: ignore[assignment]  # it checks the name
-        if nic.mac is not None:
-            adapter.mac = nic.mac
-        adapter.cable_connected = nic.cable_connected
-        given = {"interface": nic.interface, "network": nic.network, "driver": nic.driver}
-        chosen = {name: value for name, value in given.items() if value is not None}
-        needed, _ = attachments._TARGETS.get(nic.attachment, ("", ""))
-        if needed and not chosen:
-            chosen = {needed: ""}  # refused with a hint of what is missing
-        adapter.attach(nic.attachment, **chosen)  # type: ignore[call-overload]  # as above
+        if slot < len(nics):
+            apply_nic(machine, slot, nics[slot])
+        elif machine.network[slot].enabled:
+            machine.network[slot].enabled = False
+
+
+def apply_nic(machine: Machine, slot: int, nic: Nic) -> None:
+    """Set up one adapter of a machine; see `apply_nics`."""
+    adapter = machine.network[slot]
+    adapter.enabled = True
+    if nic.kind is not None:
+        adapter.kind = nic.kind  # type: ignore[assignment]  # it checks the name
+    if nic.mac is not None:
+        adapter.mac = nic.mac
+    adapter.cable_connected = nic.cable_connected
+    adapter.attach(nic.attachment, **target_of(nic))  # type: ignore[call-overload]  # as above
+
+
+def target_of(nic: Nic) -> dict[str, str]:
+    """Return where an adapter is to lead, as the argument of `NetworkAdapter.attach`."""
+    given = {"interface": nic.interface, "network": nic.network, "driver": nic.driver}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    needed, _ = attachments._TARGETS.get(nic.attachment, ("", ""))
+    # Refused with a hint of what is missing.
+    return {needed: ""} if needed and not chosen else chosen

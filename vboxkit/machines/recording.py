@@ -79,9 +79,8 @@ class Recordings(LivePart):
             size: Width and height in pixels; the screen's if left out.
             rate_kbps: Kilobits a second of the video.
             monitors: Which ones.
-            max_seconds: End it by itself; 0 for never. VirtualBox looks at the clock only when
-                there is a frame to write.
-            max_mb: Likewise, by the file's size in MiB.
+            max_seconds: VirtualBox's own limit; 0 for none. 7.2.22 goes on after it, until `stop`.
+            max_mb: Likewise, for the file's size in MiB; not tried.
 
         Raises:
             InvalidStateError: There is no running VM, or it is being recorded already.

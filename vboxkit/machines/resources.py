@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
@@ -68,6 +69,9 @@ class MachineResources(WatchedMachine):
         Example:
             ``machine.pin({0, 1})``
         """
+        if isinstance(cpus, (str, bytes)) or not isinstance(cpus, Iterable):
+            msg = f"{self._subject()}: cpus is a set of numbers, as {{0, 1}}, not {cpus!r}"
+            raise TypeError(msg)
         wanted = set(cpus)
         for cpu in wanted:
             if type(cpu) is not int:

@@ -175,11 +175,13 @@ class Snapshots:
         Raises:
             AmbiguousNameError: There are several; the error has their paths.
         """
+        self._require_name(name)
         found = self.by_id(name)
         return found or snapshot_tree.find(self._machine, name)
 
     def by_id(self, uuid: str) -> Snapshot | None:
         """Return the snapshot with this UUID, or `None`."""
+        self._require_name(uuid)
         try:
             wanted = str(UUID(uuid))
         except ValueError:
@@ -194,6 +196,14 @@ class Snapshots:
                 if foreign is None or foreign.symbol not in {"E_FAIL", "VBOX_E_OBJECT_NOT_FOUND"}:
                     raise
                 return None
+
+    def _require_name(self, name: object) -> None:
+        if not isinstance(name, str):
+            msg = (
+                f"{self._machine._subject()}: a snapshot is found by its name, path or UUID, a str,"
+                f" not {name!r}"
+            )
+            raise TypeError(msg)
 
     @overload
     def own(self, snapshot: Snapshot | str) -> Snapshot: ...
@@ -210,6 +220,8 @@ class Snapshots:
         """
         if snapshot is None or isinstance(snapshot, str):
             return None if snapshot is None else self[snapshot]
+        if not isinstance(snapshot, Snapshot):
+            self._require_name(snapshot)
         if snapshot.machine != self._machine:
             raise NotFoundError(
                 f"{snapshot._subject()} is none of {self._machine._subject()}",

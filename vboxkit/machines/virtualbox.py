@@ -300,6 +300,7 @@ class Machines:
 
         Raises:
             NotFoundError: There is no such machine.
+            InvalidStateError: It is not encrypted.
             PasswordError: The password is wrong.
         """
         with self._vbox._translated(f"unlock machine {str(machine)!r}"):

@@ -53,6 +53,10 @@ def _names(obj: ComObject, kinds: Sequence[Kind]) -> list[str]:
             choose(obj, "VBoxEventType", kind)
             names.append(kind)
             continue
+        given: object = kind
+        if not (isinstance(given, type) and issubclass(given, Event)):
+            msg = f"{obj._subject()}: a kind of event is a name or a class of events, not {kind!r}"
+            raise TypeError(msg)
         # A base class stands for the kinds below it.
         below = [name for name, cls in KINDS.items() if issubclass(cls, kind)]
         known = obj._api.names("VBoxEventType")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vboxkit.ovf.building import build
     from vboxkit.ovf.certificates import Certificate
     from vboxkit.ovf.inspecting import inspect
+    from vboxkit.ovf.mending import Repair
     from vboxkit.ovf.model import Collection, Extension, Package, Place, Problem, VirtualSystem
     from vboxkit.ovf.parts import (
         DeploymentOption,
@@ -27,12 +28,15 @@ if TYPE_CHECKING:
         Property,
         Section,
     )
+    from vboxkit.ovf.repair import Repaired, repairs
     from vboxkit.ovf.verifying import Checked, Verification, verify
+    from vboxkit.ovf.vmware import Converted, VMware, to_vmware
 
 __all__ = [
     "Certificate",
     "Checked",
     "Collection",
+    "Converted",
     "DeploymentOption",
     "Disk",
     "Eula",
@@ -46,11 +50,16 @@ __all__ = [
     "Problem",
     "Product",
     "Property",
+    "Repair",
+    "Repaired",
     "Section",
+    "VMware",
     "Verification",
     "VirtualSystem",
     "build",
     "inspect",
+    "repairs",
+    "to_vmware",
     "verify",
 ]
 
@@ -58,6 +67,7 @@ _HOMES = {
     "Certificate": "certificates",
     "Checked": "verifying",
     "Collection": "model",
+    "Converted": "vmware",
     "DeploymentOption": "parts",
     "Disk": "parts",
     "Eula": "parts",
@@ -71,11 +81,16 @@ _HOMES = {
     "Problem": "model",
     "Product": "parts",
     "Property": "parts",
+    "Repair": "mending",
+    "Repaired": "repair",
     "Section": "parts",
+    "VMware": "vmware",
     "Verification": "verifying",
     "VirtualSystem": "model",
     "build": "building",
     "inspect": "inspecting",
+    "repairs": "repair",
+    "to_vmware": "vmware",
     "verify": "verifying",
 }
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import re
 import sys
-import tarfile
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,6 +18,7 @@ from vboxkit.errors import AlreadyExistsError, OvfError, StorageError
 from vboxkit.ovf import images
 from vboxkit.ovf.inspecting import inspect
 from vboxkit.ovf.manifest import ALGORITHMS
+from vboxkit.ovf.packing import Content, pack
 from vboxkit.ovf.writing import Plan, PlannedDisk, descriptor
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["build"]
 
-_PIECE = 1 << 20
 _NAME = re.compile(r"[^/\\:*?\"<>|\x00-\x1f\x7f]{1,100}")
 _MOST = {"sata": 4, "ide": 4, "scsi": 15}
 _CONVERT = "convert it: VBoxManage clonemedium disk {} disk.vmdk --format VMDK --variant Stream"
@@ -130,7 +128,12 @@ def build(
         )  # fmt: skip
         ova = work / f"{work.name}.ova"
         with ova.open("w+b") as file:
-            _write(file, plan, opened, digest, on_progress)
+            text = descriptor(plan).encode()
+            contents = [
+                Content(disk.name, disk.size, one)
+                for disk, one in zip(planned, opened, strict=True)
+            ]
+            pack(file, name, text, contents, digest=digest, on_progress=on_progress)
         # What was written is what everybody else's are held against.
         inspect(ova).check()
         ova.replace(out)
@@ -232,65 +235,3 @@ def _planned(path: Path, file: io.FileIO, name: str) -> PlannedDisk:
         raise OvfError(path, "it is cut, or damaged", hint="get the file again")
     file.seek(0)
     return PlannedDisk(name, size, capacity)
-
-
-def _write(
-    file: io.BufferedRandom,
-    plan: Plan,
-    disks: Sequence[io.FileIO],
-    digest: str,
-    on_progress: ProgressCall | None,
-) -> None:
-    text = descriptor(plan).encode()
-    ovf = f"{plan.name}.ovf"
-    found = {ovf: hashlib.new(digest, text).hexdigest()}
-    found |= {disk.name: "0" * ALGORITHMS[digest] for disk in plan.disks}
-    _header(file, ovf, len(text))
-    _body(file, text)
-    # The manifest comes before the disks, whose digests are known when they are written.
-    _header(file, f"{plan.name}.mf", len(_manifest(found, digest)))
-    place = file.tell()
-    _body(file, _manifest(found, digest))
-    total, done = sum(disk.size for disk in plan.disks), 0
-    for disk, opened in zip(plan.disks, disks, strict=True):
-        _header(file, disk.name, disk.size)
-        value = hashlib.new(digest)
-        left = disk.size
-        while left:
-            piece = opened.read(min(_PIECE, left))
-            if not piece:
-                raise OvfError(str(opened.name), "it changes while it is read")
-            value.update(piece)
-            file.write(piece)
-            left -= len(piece)
-            done += len(piece)
-            if on_progress is not None:
-                on_progress(done, total, disk.name)
-        file.write(bytes(-disk.size % tarfile.BLOCKSIZE))
-        found[disk.name] = value.hexdigest()
-    file.write(bytes(2 * tarfile.BLOCKSIZE))
-    file.seek(place)
-    file.write(_manifest(found, digest))
-
-
-def _manifest(found: dict[str, str], digest: str) -> bytes:
-    return "".join(
-        f"{digest.upper()} ({name}) = {value}\n" for name, value in found.items()
-    ).encode()
-
-
-def _header(file: io.BufferedRandom, name: str, size: int) -> None:
-    info = tarfile.TarInfo(name)
-    info.size = size
-    info.mode = 0o644
-    info.uname = info.gname = "vboxkit"
-    try:
-        header = info.tobuf(tarfile.USTAR_FORMAT, "utf-8", "strict")
-    except ValueError:  # it ends at 8 GiB, and at names of 100 bytes
-        header = info.tobuf(tarfile.GNU_FORMAT, "utf-8", "strict")
-    file.write(header)
-
-
-def _body(file: io.BufferedRandom, data: bytes) -> None:
-    file.write(data)
-    file.write(bytes(-len(data) % tarfile.BLOCKSIZE))

@@ -20,7 +20,7 @@ __all__ = ["check_system"]
 
 #: The units of memory that VirtualBox's reader of descriptors knows.
 _MEMORY_UNITS = ("MegaBytes", "MB", "byte * 2^20")
-_STORAGE = frozenset({"ahci", "vmware.sata.ahci", "virtioscsi"})
+_STORAGE = frozenset({"ahci", "nvme", "vmware.sata.ahci", "virtioscsi"})
 _MOST_CPUS = 65_535
 
 

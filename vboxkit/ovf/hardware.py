@@ -44,9 +44,11 @@ _KINDS = {
     31: "logical disk",
     33: "ethernet",
     35: "sound",
+    # VirtualBox's own, from 7.2 on: EFI variables. Older ones refuse the appliance.
+    32768: "nvram",
 }
 #: What VirtualBox makes something of; other items that are required end its import.
-VBOX_TYPES = frozenset({3, 4, 5, 6, 10, 14, 15, 17, 20, 23, 35})
+VBOX_TYPES = frozenset({3, 4, 5, 6, 10, 14, 15, 17, 20, 23, 35, 32768})
 CONTROLLERS = frozenset({"ide", "scsi", "sata", "nvme", "virtio-scsi", "storage"})
 
 #: Models of "other storage controller".

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vboxkit.ovf.source import Source
     from vboxkit.ovf.tree import Node
 
-__all__ = ["inspect"]
+__all__ = ["inspect", "inspect_source"]
 
 _AGAIN = "get the file again"
 _VERSIONS = (
@@ -57,10 +57,11 @@ def inspect(path: Path | str) -> Package:
         ('1.0', 1, 'vmdk streamOptimized')
     """
     with opened(path) as source:
-        return _inspected(source)
+        return inspect_source(source)
 
 
-def _inspected(source: Source) -> Package:
+def inspect_source(source: Source) -> Package:
+    """Do what `inspect` does with a package that is open."""
     descriptor = source.descriptor
     note = Findings(str(source.path), descriptor)
     name = str(source.path)
@@ -180,7 +181,8 @@ def _check_manifest(source: Source, files: Files, note: Findings, version: str) 
             )
     for one in sorted({source.descriptor, *files.named} - listed):
         note.add(
-            "error",
+            # VirtualBox lists no ISO image, and imports such packages; `verify` refuses them.
+            "warning" if one.lower().endswith(".iso") else "error",
             "manifest-incomplete",
             name,
             f"the manifest does not list {one!r}: nothing vouches for it",

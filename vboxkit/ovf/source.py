@@ -87,6 +87,10 @@ class Source:
         place = self._place(name)
         return place.stat().st_size if place is not None else None
 
+    def written(self, name: str) -> str | None:
+        """Return a member's name as the OVA has it, maybe with ``./``; `None` if there is none."""
+        return self._members[name].raw if name in self._members else None
+
     def leads_out(self, name: str) -> bool:
         """Whether a file beside the descriptor is a link to somewhere else, or no plain file."""
         if self.packed or is_absolute(name) or is_remote(name):

@@ -24,6 +24,8 @@ BLOCK = 512
 _ZERO = bytes(BLOCK)
 _MOST_MEMBERS = 10_000
 _MOST_EXTENSION = 1 << 16
+#: The group that VirtualBox owns members by. Its OVAs end with the last one, without a mark.
+_ENDLESS = b"vbox_v"
 _AGAIN = "get the file again"
 _TRUST = "do not import it; ask who made it"
 
@@ -40,11 +42,16 @@ _REFUSED = {
 
 @dataclass(frozen=True)
 class Member:
-    """A file in an OVA: its bytes are `size` bytes of the OVA, from `offset` on."""
+    """
+    A file in an OVA: its bytes are `size` bytes of the OVA, from `offset` on.
+
+    Its `name` is without ``./``; `raw` is as it is written.
+    """
 
     name: str
     offset: int
     size: int
+    raw: str = ""
 
 
 def members(file: io.RawIOBase, path: str) -> list[Member]:
@@ -71,7 +78,7 @@ def members(file: io.RawIOBase, path: str) -> list[Member]:
         if plain.casefold() in seen:
             raise OvfError(path, "two members have this name", element=plain, hint=_TRUST)
         seen[plain.casefold()] = plain
-        found.append(Member(plain, offset, size))
+        found.append(Member(plain, offset, size, name))
         if len(found) > _MOST_MEMBERS:
             raise OvfError(path, f"it has over {_MOST_MEMBERS} members", hint=_TRUST)
     return found
@@ -83,6 +90,7 @@ def _headers(file: io.RawIOBase, path: str) -> Iterator[tuple[str, bytes, int, i
     position = count = extensions = 0
     long_name = ""
     long_size: int | None = None
+    endless = False
     while True:
         file.seek(position)
         block = file.read(BLOCK)
@@ -94,6 +102,8 @@ def _headers(file: io.RawIOBase, path: str) -> Iterator[tuple[str, bytes, int, i
             if (file.read(BLOCK) or b"").strip(b"\0"):
                 raise OvfError(path, "it goes on behind its end", element=at, hint=_TRUST)
             return
+        if endless and position == total:
+            return
         if len(block) < BLOCK:
             raise OvfError(
                 path,
@@ -103,6 +113,7 @@ def _headers(file: io.RawIOBase, path: str) -> Iterator[tuple[str, bytes, int, i
             )
         count += 1
         _require_checksum(block, path, position)
+        endless = block[297:].startswith(_ENDLESS)
         raw_name, kind, size = _fields(block, path, at)
         position += BLOCK
         if kind in {b"L", b"K", b"x", b"g"}:

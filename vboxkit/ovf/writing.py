@@ -9,9 +9,22 @@ from html import escape
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["Controller", "Firmware", "Plan", "PlannedDisk", "descriptor"]
+__all__ = [
+    "FORMAT",
+    "RASD",
+    "VSSD",
+    "Controller",
+    "Firmware",
+    "Plan",
+    "PlannedDisk",
+    "descriptor",
+    "item",
+    "opening",
+    "text",
+    "words",
+]
 
 Firmware = Literal["bios", "efi"]
 Controller = Literal["sata", "ide", "scsi"]
@@ -30,9 +43,10 @@ _CIM = {
     "Ubuntu_64": 94,
 }
 _OTHER, _OTHER_64 = 1, 102
-_RASD = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData"
-_VSSD = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_VirtualSystemSettingData"
-_FORMAT = "http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized"
+RASD = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData"
+VSSD = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_VirtualSystemSettingData"
+#: Of stream-optimised VMDKs.
+FORMAT = "http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized"
 #: ResourceType, ResourceSubType, VirtualBox's type of it, and its ports.
 _CONTROLLERS = {
     "sata": (20, "AHCI", "AHCI", 4),
@@ -79,17 +93,25 @@ def descriptor(plan: Plan) -> str:
     return "\n".join(line for line in _lines(plan) if line) + "\n"
 
 
-def _text(value: str) -> str:
+def text(value: str) -> str:
+    """Return a text as it stands in XML."""
     # What XML cannot have in any form would make a descriptor that nobody reads.
     return escape(re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", "", value))
 
 
 def _element(tag: str, value: str | int) -> str:
-    return f"        <rasd:{tag}>{_text(str(value))}</rasd:{tag}>"
+    return f"        <rasd:{tag}>{text(str(value))}</rasd:{tag}>"
 
 
-def _item(**values: str | int | None) -> Iterator[str]:
-    yield "      <Item>"
+def item(*, required: bool = True, **values: str | int | None) -> Iterator[str]:
+    """
+    Yield an item of virtual hardware.
+
+    Args:
+        required: Whether a reader that does not know it has to give up.
+        values: Its elements; those that are `None` are left out.
+    """
+    yield "      <Item>" if required else '      <Item ovf:required="false">'
     # The schema wants them in this order, which is that of the alphabet.
     for tag in sorted(values):
         value = values[tag]
@@ -98,19 +120,32 @@ def _item(**values: str | int | None) -> Iterator[str]:
     yield "      </Item>"
 
 
-def _lines(plan: Plan) -> Iterator[str]:
-    name = _text(plan.name)
+def opening(*spaces: str) -> Iterator[str]:
+    """
+    Yield the beginning of a descriptor.
+
+    Args:
+        spaces: Vendors' namespaces: ``vmw=http://...``.
+    """
     yield '<?xml version="1.0" encoding="UTF-8"?>'
     yield '<Envelope ovf:version="1.0" xml:lang="en-US"'
     yield '    xmlns="http://schemas.dmtf.org/ovf/envelope/1"'
     yield '    xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1"'
-    yield f'    xmlns:rasd="{_RASD}"'
-    yield f'    xmlns:vssd="{_VSSD}"'
-    yield '    xmlns:vmw="http://www.vmware.com/schema/ovf"'
-    yield '    xmlns:vbox="http://www.virtualbox.org/ovf/machine">'
+    yield f'    xmlns:rasd="{RASD}"'
+    yield f'    xmlns:vssd="{VSSD}"'
+    for number, space in enumerate(spaces, 1):
+        prefix, _, name = space.partition("=")
+        yield f'    xmlns:{prefix}="{name}"{">" if number == len(spaces) else ""}'
+
+
+def _lines(plan: Plan) -> Iterator[str]:
+    name = text(plan.name)
+    yield from opening(
+        "vmw=http://www.vmware.com/schema/ovf", "vbox=http://www.virtualbox.org/ovf/machine"
+    )
     yield "  <References>"
     for number, disk in enumerate(plan.disks, 1):
-        href = f'ovf:href="{_text(disk.name)}" ovf:size="{disk.size}"'
+        href = f'ovf:href="{text(disk.name)}" ovf:size="{disk.size}"'
         yield f'    <File ovf:id="file{number}" {href}/>'
     yield "  </References>"
     yield "  <DiskSection>"
@@ -118,14 +153,14 @@ def _lines(plan: Plan) -> Iterator[str]:
     for number, disk in enumerate(plan.disks, 1):
         yield (
             f'    <Disk ovf:capacity="{disk.capacity}" ovf:diskId="vmdisk{number}"'
-            f' ovf:fileRef="file{number}" ovf:format="{_FORMAT}"'
+            f' ovf:fileRef="file{number}" ovf:format="{FORMAT}"'
             f' vbox:uuid="{plan.identity(f"disk {number}")}"/>'
         )
     yield "  </DiskSection>"
     yield "  <NetworkSection>"
     yield "    <Info>The networks</Info>"
     for network in dict.fromkeys(plan.networks):
-        yield f'    <Network ovf:name="{_text(network)}"/>'
+        yield f'    <Network ovf:name="{text(network)}"/>'
     yield "  </NetworkSection>"
     yield f'  <VirtualSystem ovf:id="{name}">'
     yield "    <Info>A virtual machine</Info>"
@@ -134,8 +169,8 @@ def _lines(plan: Plan) -> Iterator[str]:
     cim = _CIM.get(plan.os_type, _OTHER_64 if plan.os_type.endswith("_64") else _OTHER)
     yield f'    <OperatingSystemSection ovf:id="{cim}">'
     yield "      <Info>The guest's operating system</Info>"
-    yield f"      <Description>{_text(plan.os_type)}</Description>"
-    yield f'      <vbox:OSType ovf:required="false">{_text(plan.os_type)}</vbox:OSType>'
+    yield f"      <Description>{text(plan.os_type)}</Description>"
+    yield f'      <vbox:OSType ovf:required="false">{text(plan.os_type)}</vbox:OSType>'
     yield "    </OperatingSystemSection>"
     yield from _hardware(plan, name)
     if plan.firmware == "efi":
@@ -154,17 +189,22 @@ def _words(plan: Plan) -> Iterator[str]:
             ("Version", plan.version),
         ):
             if value:
-                yield f"      <{tag}>{_text(value)}</{tag}>"
+                yield f"      <{tag}>{text(value)}</{tag}>"
         yield "    </ProductSection>"
-    if plan.annotation:
+    yield from words(plan.annotation, [plan.eula] if plan.eula else [])
+
+
+def words(annotation: str, eulas: Iterable[str]) -> Iterator[str]:
+    """Yield the sections of a longer text, if there is one, and of licences."""
+    if annotation:
         yield "    <AnnotationSection>"
         yield "      <Info>What it is</Info>"
-        yield f"      <Annotation>{_text(plan.annotation)}</Annotation>"
+        yield f"      <Annotation>{text(annotation)}</Annotation>"
         yield "    </AnnotationSection>"
-    if plan.eula:
+    for eula in eulas:
         yield "    <EulaSection>"
         yield "      <Info>The licence</Info>"
-        yield f"      <License>{_text(plan.eula)}</License>"
+        yield f"      <License>{text(eula)}</License>"
         yield "    </EulaSection>"
 
 
@@ -178,28 +218,28 @@ def _hardware(plan: Plan, name: str) -> Iterator[str]:
     yield f"        <vssd:VirtualSystemIdentifier>{name}</vssd:VirtualSystemIdentifier>"
     yield "        <vssd:VirtualSystemType>virtualbox-2.2 vmx-10</vssd:VirtualSystemType>"
     yield "      </System>"
-    yield from _item(
+    yield from item(
         ElementName=f"{plan.cpus} virtual CPU", InstanceID=1, ResourceType=3,
         VirtualQuantity=plan.cpus,
     )  # fmt: skip
-    yield from _item(
+    yield from item(
         AllocationUnits="byte * 2^20", ElementName=f"{plan.memory_mb} MiB of memory",
         InstanceID=2, ResourceType=4, VirtualQuantity=plan.memory_mb,
     )  # fmt: skip
-    yield from _item(
+    yield from item(
         Address=0, ElementName=f"{plan.controller} controller", InstanceID=3,
         ResourceSubType=subtype, ResourceType=kind,
     )  # fmt: skip
     identity = 4
     for number, _ in enumerate(plan.disks):
-        yield from _item(
+        yield from item(
             AddressOnParent=number, ElementName=f"disk {number + 1}",
             HostResource=f"ovf:/disk/vmdisk{number + 1}", InstanceID=identity, Parent=3,
             ResourceType=17,
         )  # fmt: skip
         identity += 1
     for network in plan.networks:
-        yield from _item(
+        yield from item(
             AutomaticAllocation="true", Connection=network,
             ElementName=f"Ethernet adapter on {network!r}", InstanceID=identity,
             ResourceSubType="E1000", ResourceType=10,
@@ -215,7 +255,7 @@ def _machine(plan: Plan, name: str) -> Iterator[str]:
     _, _, model, ports = _CONTROLLERS[plan.controller]
     yield (
         f'    <vbox:Machine ovf:required="false" version="1.16-linux" name="{name}"'
-        f' uuid="{{{plan.identity("machine")}}}" OSType="{_text(plan.os_type)}"'
+        f' uuid="{{{plan.identity("machine")}}}" OSType="{text(plan.os_type)}"'
         ' snapshotFolder="Snapshots" lastStateChange="2026-01-01T00:00:00Z">'
     )
     yield "      <ovf:Info>The machine as VirtualBox has it</ovf:Info>"
@@ -228,7 +268,7 @@ def _machine(plan: Plan, name: str) -> Iterator[str]:
     yield "        <Network>"
     for slot, network in enumerate(plan.networks):
         mac = f"080027{plan.identity(f'adapter {slot}').hex[:6].upper()}"
-        inside = _NETWORKS.get(network, f'<InternalNetwork name="{_text(network)}"/>')
+        inside = _NETWORKS.get(network, f'<InternalNetwork name="{text(network)}"/>')
         yield (
             f'          <Adapter slot="{slot}" enabled="true" MACAddress="{mac}" cable="true"'
             f' type="82540EM">{inside}</Adapter>'

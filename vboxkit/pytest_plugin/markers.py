@@ -90,7 +90,9 @@ def check(item: pytest.Item) -> None:
     if told.snapshot is None:
         for image in images(item) or [told.image]:
             if isinstance(image, str):
-                check_image(image, item.config.rootpath, f"{item.nodeid}: @pytest.mark.vm")
+                check_image(
+                    item.config, image, item.config.rootpath, f"{item.nodeid}: @pytest.mark.vm"
+                )
 
 
 def wanted(node: pytest.Item | pytest.Collector) -> Wanted:
@@ -105,7 +107,7 @@ def wanted(node: pytest.Item | pytest.Collector) -> Wanted:
         given.pop("image")  # a class's or module's machine is of `vm_image`
     if isinstance(given.get("image"), str) and given.get("snapshot") is None:
         given["image"] = check_image(
-            given["image"], node.config.rootpath, f"{node.nodeid}: @pytest.mark.vm"
+            node.config, given["image"], node.config.rootpath, f"{node.nodeid}: @pytest.mark.vm"
         )
     return Wanted(**{name: given[name] for name in _NAMES if name in given})
 

@@ -44,8 +44,9 @@ def add_options(parser: pytest.Parser) -> None:
             "NAME_OR_OVA",
             (
                 "what machines are forks of: 'tiny', the built-in guest (default), 'debian', a"
-                " stock Debian that is made when it is first wanted, or the path of an .ova or"
-                " .ovf file"
+                " stock Debian that is made when it is first wanted, the path of an .ova or .ovf"
+                " file, or the name of an image that was built (`vboxkit images ls`): the last one"
+                " of that name"
             ),
         ),
         (
@@ -76,17 +77,16 @@ def check_options(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: One is wrong; the message names it and the right ones.
     """
-    chosen = {}
+    chosen = config.stash[_CHOSEN] = {}
     ini_folder = config.inipath.parent if config.inipath else config.rootpath
     for name, check in _CHECKS.items():
         option, ini = config.getoption(f"vm_{name}"), _ini(config, f"vm_{name}")
         if option is not None:
-            value = check(option, config.invocation_params.dir, f"--vm-{name}={option}")
+            value = check(config, option, config.invocation_params.dir, f"--vm-{name}={option}")
             chosen[name] = _Choice(value, by_option=True)
         elif ini is not None:
-            value = check(ini, ini_folder, f"{config.inipath}: vm_{name} = {ini}")
+            value = check(config, ini, ini_folder, f"{config.inipath}: vm_{name} = {ini}")
             chosen[name] = _Choice(value, by_option=False)
-    config.stash[_CHOSEN] = chosen
     config.stash[_REQUIRED] = bool(config.getoption("vm_required") or _ini(config, "vm_required"))
 
 
@@ -123,11 +123,12 @@ def _ini(config: pytest.Config, name: str) -> Any:
         ) from error
 
 
-def check_image(value: str, folder: Path, where: str) -> str:
+def check_image(config: pytest.Config, value: str, folder: Path, where: str) -> str:
     """
     Return the name of an image, or the absolute path of an appliance.
 
     Args:
+        config: The run's; it knows the home, whose images may be named.
         value: What was given.
         folder: Where relative paths start.
         where: Who gave it, for the message.
@@ -141,13 +142,32 @@ def check_image(value: str, folder: Path, where: str) -> str:
     right = f"{names}, or the path of an {' or '.join(_APPLIANCES)} file"
     path = folder / Path(value).expanduser()
     if path.suffix.lower() not in _APPLIANCES:
-        raise pytest.UsageError(f"{where}: there is no image {value!r}; right: {right}")
+        built = _built(config)
+        if value in built:
+            return value
+        also = f"; built were {', '.join(map(repr, built))}" if built else ""
+        raise pytest.UsageError(f"{where}: there is no image {value!r}; right: {right}{also}")
     if not path.is_file():
         raise pytest.UsageError(f"{where}: there is no file {path}; right: {right}")
     return str(path)
 
 
-def _check_keep(value: str, _: Path, where: str) -> str:
+def _built(config: pytest.Config) -> list[str]:
+    """Return the names of the images that were built; nothing of VirtualBox is loaded for it."""
+    from vboxkit.errors import SettingsError
+    from vboxkit.lab.catalogue import named_images
+    from vboxkit.lab.places import Places
+    from vboxkit.settings import Settings
+
+    try:
+        home = Settings.load(folder=config.rootpath, **settings_arguments(config)).home
+    except SettingsError:
+        return []  # whoever uses the settings is told
+    known = {image.name for image, _ in named_images(Places(home))}
+    return sorted(known.difference(_NAMES))
+
+
+def _check_keep(_config: pytest.Config, value: str, _: Path, where: str) -> str:
     from typing import get_args
 
     from vboxkit.settings import Keep
@@ -157,7 +177,7 @@ def _check_keep(value: str, _: Path, where: str) -> str:
     return value
 
 
-def _check_home(value: str, folder: Path, where: str) -> str:
+def _check_home(_config: pytest.Config, value: str, folder: Path, where: str) -> str:
     path = folder / Path(value).expanduser()
     if not value:
         raise pytest.UsageError(f"{where}: right: the path of a folder, which is made if missing")
@@ -166,8 +186,9 @@ def _check_home(value: str, folder: Path, where: str) -> str:
     return str(path)
 
 
-_CHECKS: dict[str, Callable[[str, Path, str], str]] = {
+#: The home before the image, whose name is looked for there.
+_CHECKS: dict[str, Callable[[pytest.Config, str, Path, str], str]] = {
     "keep": _check_keep,
-    "image": check_image,
     "home": _check_home,
+    "image": check_image,
 }
