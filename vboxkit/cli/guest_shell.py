@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import sys
 import threading
@@ -39,7 +38,7 @@ def interact(ssh: SSH) -> int:
     Raises:
         GuestConnectionError: The connection broke.
     """
-    columns, rows = shutil.get_terminal_size()
+    columns, rows = _size(sys.stdin.fileno())
     kind = environment().get("TERM", "vt100")
     with ssh.shell(terminal=kind, columns=columns, rows=rows) as shell, raw(sys.stdin.fileno()):
         keyboard = _Keyboard(shell, sys.stdin.fileno())
@@ -52,6 +51,15 @@ def interact(ssh: SSH) -> int:
                 if not keyboard.hung_up:
                     raise
     return streams.UNKNOWN if shell.exit_code is None else shell.exit_code
+
+
+def _size(fd: int) -> tuple[int, int]:
+    """Return columns and rows: those of the terminal, whatever COLUMNS and LINES say."""
+    try:
+        columns, rows = os.get_terminal_size(fd)
+    except OSError:
+        columns = rows = 0
+    return columns or 80, rows or 24
 
 
 class _Keyboard:
@@ -92,7 +100,7 @@ class _Keyboard:
                 if orders in ready:
                     if _QUIT in os.read(orders, 100):
                         return
-                    self._shell.resize(*shutil.get_terminal_size())
+                    self._shell.resize(*_size(self._fd))
                 elif self._typed(os.read(self._fd, 1 << 12)):
                     return
 
