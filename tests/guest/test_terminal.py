@@ -89,8 +89,9 @@ def test_a_session(window: Window) -> None:
     assert not window.restored()
     window.type("echo 4$((1+1))~.\r")
     window.until("42~.")
-    window.type("sleep 300\r")
-    window.until("sleep 300")
+    # Not before it runs: a shell that is just about to start it may take Ctrl-C for its own.
+    window.type("sh -c 'echo asle\"\"ep; exec sleep 300'\r")
+    window.until("asleep")
     window.type("\x03")
     window.until("prompt> ")
     window.type("~~ exit 7\r")
