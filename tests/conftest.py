@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from dataclasses import replace
 
@@ -12,6 +13,8 @@ from vboxkit.settings import Settings, cache_dir, environment
 # Who is started in the background of a shell inherits that Ctrl-C is ignored, and hands it on.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# A worker of xdist is told how wide the terminal is; what it starts writes to no terminal.
+os.environ.pop("COLUMNS", None)
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ from vboxkit.machines.opening import remove_new
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from vboxkit import Machine, VirtualBox
+    from vboxkit import Machine, Snapshot, VirtualBox
     from vboxkit.machines.medium import Medium
 
 #: In the name of all that these tests make; tests of other processes may use the same home.
@@ -322,3 +322,26 @@ def private_home(tmp_path: Path) -> Iterator[Path]:
 def shape(machine: Machine) -> list[str]:
     """Return names, each with a dot for every level above it."""
     return ["." * depth + snapshot.name for depth, snapshot in machine.snapshots.walk()]
+
+
+@pytest.fixture
+def tree(machine: Machine) -> dict[str, Snapshot]:
+    """
+    Take snapshots like this; the machine stands on `b`, where it has 128 MiB.
+
+    a
+    ├─ b
+    │  ├─ c
+    │  ├─ d
+    │  └─ now
+    └─ e
+    """
+    snapshots = machine.snapshots
+    taken = {name: snapshots.take(name) for name in "abc"}
+    taken["b"].restore()
+    taken["d"] = snapshots.take("d")
+    taken["a"].restore()
+    taken["e"] = snapshots.take("e")
+    taken["b"].restore()
+    machine.memory_mb = 128
+    return taken

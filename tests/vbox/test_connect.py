@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 import vboxkit
+from vboxkit.com.xpcom import isolation
+from vboxkit.core import processes
 from vboxkit.errors import SetupError
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
@@ -100,6 +103,37 @@ def test_two_processes_with_one_home_see_the_same_machines(
     )
     assert out == ""
     assert machine.description == "from the other process"
+
+
+def test_processes_connect_at_the_same_moment(
+    tmp_path: Path, child: Callable[..., subprocess.Popen[str]]
+) -> None:
+    """Where no VBoxSVC runs, the first one starts it and the others wait for that."""
+    code = """
+        import sys, vboxkit
+        vboxkit.VirtualBox
+        print("loaded", flush=True)
+        sys.stdin.readline()
+        print(len(vboxkit.connect(sys.argv[1]).machines))
+    """
+    for number in range(4):
+        home = tmp_path / str(number)
+        try:
+            all_of_them = [child(code, home) for _ in range(4)]
+            for process in all_of_them:
+                assert process.stdout is not None
+                assert process.stdout.readline() == "loaded\n"
+            for process in all_of_them:
+                assert process.stdin is not None
+                process.stdin.write("\n")
+                process.stdin.flush()
+            answers = [process.communicate(timeout=60)[0] for process in all_of_them]
+            assert answers == ["0\n"] * 4
+        finally:
+            for server, _ in processes.find(
+                argument="--auto-shutdown", environment=isolation(home)
+            ):
+                processes.kill(server)
 
 
 def test_a_home_that_cannot_be_made_is_a_setup_error(

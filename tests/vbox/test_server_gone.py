@@ -77,7 +77,7 @@ except VBoxKitError as error:
     print(type(error).__name__, error)
 print("machines", vbox.machines.names())
 print("media", len(vbox._api.array(vbox.com, "hardDisks")))
-print("paths", [p.name for p in (vbox.home / "machines").iterdir()])
+print("paths", [p.name for p in (vbox.home / "machines").glob("*")])
 # End the server while its home is still mounted.
 from vboxkit.com.xpcom import isolation
 from vboxkit.core import processes

@@ -26,29 +26,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.vbox
 
 
-@pytest.fixture
-def tree(machine: Machine) -> dict[str, Snapshot]:
-    """
-    Take snapshots like this; the machine stands on `b`, where it has 128 MiB.
-
-    a
-    ├─ b
-    │  ├─ c
-    │  ├─ d
-    │  └─ now
-    └─ e
-    """
-    snapshots = machine.snapshots
-    taken = {name: snapshots.take(name) for name in "abc"}
-    taken["b"].restore()
-    taken["d"] = snapshots.take("d")
-    taken["a"].restore()
-    taken["e"] = snapshots.take("e")
-    taken["b"].restore()
-    machine.memory_mb = 128
-    return taken
-
-
 def test_walk_is_depth_first_with_depth(machine: Machine, tree: dict[str, Snapshot]) -> None:
     """Parents come before children, and one branch before the next."""
     assert shape(machine) == ["a", ".b", "..c", "..d", ".e"]

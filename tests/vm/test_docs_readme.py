@@ -61,9 +61,9 @@ def own_home(tmp_path: Path) -> Iterator[dict[str, str]]:
     """Give a VirtualBox home in which all names are free; its server is ended."""
     home = tmp_path / "home"
     home.mkdir()
-    mine = isolation(home)
+    mine = {**isolation(home), "HOME": str(tmp_path)}  # where the folder of machines is
     yield mine
-    for server, _ in processes.find(argument="--auto-shutdown", environment=mine):
+    for server, _ in processes.find(argument="--auto-shutdown", environment=isolation(home)):
         processes.kill(server)
 
 

@@ -206,7 +206,7 @@ def test_evidence_is_complete(vm: VM, tmp_path: Path) -> None:
     assert "Running" in text
     assert "VBox.log" in text
     names = {path.name for path in vm.save_evidence(tmp_path / "e")}
-    assert names == {"screenshot.png", "serial.log", "VBox.log"}
+    assert names == {"screenshot.png", "serial.log", "VBox.log", "describe.json"}
 
 
 def test_an_appliance_of_ones_own(vm_lab: Lab, tmp_path: Path) -> None:
