@@ -6,15 +6,16 @@ PYTHON ?= python3
 export PYTHON
 RUN := bash tests/run.sh
 
-.PHONY: help demo test test-debian lint unit bench clean
+.PHONY: help demo test test-debian lint unit docs bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    boot a machine, fork it, run commands in it"
-	@echo "make test    lint, all tests, and a smoke test of the built wheel"
+	@echo "make test    lint, all tests, the site, and a smoke test of the built wheel"
 	@echo "make test-debian   the tests of the Debian guest, some ten minutes"
 	@echo "make lint    ruff, mypy and pyright"
 	@echo "make unit    the tests that need no VirtualBox"
+	@echo "make docs    the site, from docs/ and the docstrings, into site/"
 	@echo "make bench   the benchmarks"
 	@echo "make clean   remove what the others made here (the sandbox: vboxkit sandbox remove)"
 
@@ -22,7 +23,7 @@ demo:
 	@$(RUN) demo
 
 test:
-	@$(RUN) lint host sandbox inside wheel
+	@$(RUN) lint host docs sandbox inside wheel
 
 test-debian:
 	@$(RUN) debian
@@ -32,6 +33,9 @@ lint:
 
 unit:
 	@$(RUN) host
+
+docs:
+	@$(RUN) docs
 
 bench:
 	@$(RUN) bench

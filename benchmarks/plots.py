@@ -90,7 +90,7 @@ def _panel(axis: Any, group: Sequence[Figure]) -> None:
         axis.set_xlim(low / 1.25, high * 1.9)
     else:
         edge = min(0.0, low)
-        axis.set_xlim(edge * 1.1, edge + (high - edge) * 1.3)
+        axis.set_xlim(edge * 1.1, edge + (high - edge or 1.0) * 1.3)
     for row, (figure, values) in enumerate(zip(group, data, strict=True)):
         colour = _OURS if figure.ratio == 1 or "vboxkit" in figure.name else _OTHER
         axis.boxplot(

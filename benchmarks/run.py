@@ -37,9 +37,13 @@ FAMILIES = (
     "density",
     "cycles",
     "sdk",
+    "command",
     "guest",
     "guest_files",
     "readiness",
+    "states",
+    "suite",
+    "suite_debian",
 )
 
 

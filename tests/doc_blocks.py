@@ -83,6 +83,7 @@ def prepare() -> None:
     """Put into the working folder what examples use."""
     iso(Path("debian.iso"))
     shutil.copy(resources.resource("tiny/tiny.ova"), "tiny.ova")
+    shutil.copy(resources.resource("tiny/insecure_key"), "key")
     Path("icon.png").write_bytes(_PNG)
     for name in ("src", "out", "elsewhere", "site"):
         Path(name).mkdir()

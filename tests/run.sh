@@ -47,7 +47,7 @@ environment() {
 }
 
 clean() {
-    rm -rf "$mine"-* "$cache"/wheel-venv-* "$cache"/vbox-sdk build dist .mypy_cache .ruff_cache .pytest_cache
+    rm -rf "$mine"-* "$cache"/wheel-venv-* "$cache"/vbox-sdk build dist site .mypy_cache .ruff_cache .pytest_cache
     find . -name __pycache__ -type d -prune -exec rm -rf {} +
 }
 
@@ -123,6 +123,16 @@ host() {
     "$bin/python" -m pytest tests/unit tests/guest tests/net tests/ovf tests/meta --ignore=tests/meta/test_sandbox_run.py
 }
 
+# The site. A link, a name or an anchor that leads nowhere is an error.
+docs() {
+    # Only this stage needs mkdocs: `make demo` of a fresh clone does not wait for it.
+    if [ ! -e "$bin/../ready-docs" ]; then
+        "$bin/python" -m pip install --quiet --group docs && touch "$bin/../ready-docs" || return
+    fi
+    NO_MKDOCS_2_WARNING=1 "$bin/python" -m mkdocs build --strict --quiet &&
+        echo "open site/index.html, or: python3 -m http.server --bind 127.0.0.1 --directory site"
+}
+
 sandbox() {
     with_virtualbox true && "$bin/python" -m pytest tests/meta/test_sandbox_run.py
 }
@@ -132,7 +142,7 @@ inside() {
     # as there are CPUs, up to four: each guest takes one.
     local cpus
     cpus=$("$bin/python" -c 'import os; print(min(4, os.cpu_count() or 1))') || return
-    with_virtualbox python -m pytest -n "$cpus" --dist loadfile --vm-required tests/vbox tests/vm tests/plugin -m "not debian"
+    with_virtualbox python -m pytest -n "$cpus" --dist loadfile --vm-required tests/vbox tests/vm tests/plugin tests/site -m "not debian"
 }
 
 # The Debian guest boots for minutes where it is emulated.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from vboxkit.core.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from vboxkit.core.fault import Fault
     from vboxkit.core.result import Result
     from vboxkit.errors import AuditWarning, EmulatedWarning, VBoxKitError
     from vboxkit.guest.credentials import Credentials
@@ -68,6 +69,7 @@ __all__ = [
     "Event",
     "EventStream",
     "Export",
+    "Fault",
     "Fork",
     "Forward",
     "GuestProperty",
@@ -125,6 +127,7 @@ _HOMES = {
     "Event": "machines.event_base",
     "EventStream": "machines.events",
     "Export": "machines.exporting",
+    "Fault": "core.fault",
     "Fork": "machines.fork",
     "Forward": "machines.network",
     "GuestProperty": "machines.guest_properties",

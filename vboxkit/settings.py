@@ -31,6 +31,9 @@ Keep = Literal["never", "failed", "always"]
 
 PREFIX = "VBOXKIT_"
 
+#: The homes that have names, see `Settings.home`.
+HOMES = ("isolated", "user")
+
 #: Variables that begin so and are no settings.
 _OTHERS = {"CACHE_DIR", "DEBUG", "PARALLEL_STARTS", "SANDBOX"}
 
@@ -54,6 +57,31 @@ def cache_dir() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("vboxkit", appauthor=False))
+
+
+def user_home() -> Path:
+    """Return the user's own VirtualBox home, where VirtualBox itself looks for it."""
+    chosen = os.environ.get("VBOX_USER_HOME")
+    if chosen:
+        return Path(chosen).absolute()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "VirtualBox"
+    old = Path.home() / ".VirtualBox"
+    if sys.platform == "win32" or old.is_dir():
+        return old
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "VirtualBox"
+
+
+def home_of(name: str) -> Path | None:
+    """Return the home that ``isolated`` or ``user`` stands for; `None` for any other text."""
+    if name == "isolated":
+        return cache_dir() / "home"
+    return user_home() / "vboxkit" if name == "user" else None
+
+
+def in_user_home(home: Path) -> bool:
+    """Tell whether a lab's home is the one for the user's own VirtualBox, see `Settings.home`."""
+    return home == user_home() / "vboxkit"
 
 
 def parallel_starts() -> int | None:
@@ -109,7 +137,9 @@ class Settings:
         60.0
     """
 
-    #: The VirtualBox home for disposable machines, apart from the user's own.
+    #: The VirtualBox home for disposable machines, apart from the user's own: ``isolated`` (of
+    #: vboxkit's own) or a folder. ``user`` is the user's own VirtualBox: what vboxkit keeps is
+    #: then in the folder ``vboxkit`` of its home, and it touches no other machine there.
     home: Path = field(default_factory=lambda: cache_dir() / "home")
     #: The image of `lab.image()` and of the `vm` fixture.
     image: str = "tiny"
@@ -199,7 +229,7 @@ def _converted(source: str, name: str, value: Any) -> Any:
         "audit": bool,
     }.get(name, float)
     if kind is Path:
-        return Path(value).expanduser().absolute()
+        return home_of(str(value)) or _folder(source, name, value)
     try:
         # Not strict: environment variables are text.
         return msgspec.convert(value, kind, strict=False)
@@ -213,6 +243,19 @@ def _converted(source: str, name: str, value: Any) -> Any:
             if kind is bool
             else "a number of seconds",
         ) from error
+
+
+def _folder(source: str, name: str, value: Any) -> Path:
+    path = Path(value).expanduser().absolute()
+    # A folder of such a name would be made without a word.
+    near = difflib.get_close_matches(Path(value).name.lower(), HOMES, n=1, cutoff=0.75)
+    if near and not path.exists():
+        raise SettingsError(
+            f"{source}: {name} = {str(value)!r}: there is no such folder",
+            hint=f"{near[0]!r}? Right are 'isolated', 'user', and a folder (of such a name one"
+            " that is there)",
+        )
+    return path
 
 
 def _from_environment(names: Sequence[str]) -> Mapping[str, Any]:
@@ -258,6 +301,6 @@ def _paths(place: Path, table: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("home", "image"):
         text = values.get(name)
         is_path = name == "home" or str(text).lower().endswith((".ova", ".ovf"))
-        if isinstance(text, str) and is_path:
+        if isinstance(text, str) and is_path and text not in HOMES:
             values[name] = str(place / Path(text).expanduser())
     return values

@@ -15,7 +15,7 @@ CHANGING = set(
         r"\w+",
         """
         add apply attach cancel change clear clone close compact configure connect
-        convert create decrypt delete destroy detach discard disconnect eject encrypt
+        convert crash create decrypt delete destroy detach discard disconnect eject encrypt
         enroll export forget fork forward give import initialize insert lead let make
         map merge move open pause pin plug power register remove rename reset resize
         restart restore resume rewind roll save set shut start stop take trace type

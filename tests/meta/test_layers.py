@@ -28,6 +28,7 @@ HEIGHT = {
     "ovf": 3,
     "lab": 6,
     "pytest_plugin": 7,
+    "testing": 7,
     "cli": 7,
 }
 
@@ -46,8 +47,10 @@ OWNERS = {
     "msgspec": ("settings.py", "lab/"),
     "rich": ("cli/",),
     "click": ("cli/",),
+    "matplotlib": ("cli/bench_plot.py",),
     "pytest": ("pytest_plugin/",),
     "_pytest": ("pytest_plugin/",),
+    "hypothesis": ("testing/states.py",),
 }
 
 FILES = sorted(ROOT.rglob("*.py"))

@@ -108,6 +108,20 @@ def test_the_most_special_counts() -> None:
     assert passed(faults, 1, source="d", target="c") == []
 
 
+def test_what_is_unset_makes_no_exception() -> None:
+    """Of a pair's fault that has ended nothing is left; one of 0 is an exception."""
+    faults = Faults()
+    faults.set("drop", 0, "a", "b")
+    faults.set("drop", 100)
+    assert len(passed(faults, 20)) == 20
+    faults.unset("drop", "b", "a")
+    assert passed(faults, 20) == []
+    faults.unset("drop")
+    faults.unset("drop")
+    assert not faults.active
+    assert len(passed(faults, 20)) == 20
+
+
 def test_a_partition_and_its_end() -> None:
     """Groups do not hear each other; who is in none hears all; a new one replaces the old one."""
     faults = Faults()

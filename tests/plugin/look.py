@@ -1,8 +1,8 @@
 """
 Print what a VirtualBox home holds, as JSON; run as a script with the home as its argument.
 
-A process can look into one home only, so the tests ask a new one each time. A second argument,
-``gc-kept``, removes first what was kept.
+A process can look into one home only, so the tests ask a new one each time. A second argument:
+``gc`` removes first what nobody owns, ``gc-kept`` also what was kept.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def main(home: Path, *orders: str) -> dict[str, object]:
         lab = Lab(Settings(home=home))
     except SetupError as error:
         return {"skip": " ".join(str(error).split())}
-    if "gc-kept" in orders:
-        lab.gc(kept=True)
+    if orders:
+        lab.gc(kept="gc-kept" in orders)
     api = lab.vbox._api
     media = []
     pending = api.array(lab.vbox.com, "hardDisks")
@@ -36,7 +36,7 @@ def main(home: Path, *orders: str) -> dict[str, object]:
         media.append(str(medium.location))
     found = processes.find(argument="--startvm", environment=api.environment)
     return {
-        "images": {image.machine_name: image.created for image in lab.images()},
+        "images": {image.machine_name: image.created for image in lab.images(layers=True)},
         "machines": {machine.name: str(machine.state) for machine in lab.vbox.machines},
         "media": media,
         "folders": [path.name for path in lab.places.machines.glob("*")],

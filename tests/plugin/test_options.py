@@ -25,7 +25,8 @@ _SHOW = """
         ("--vm-keep=sometimes", "never, failed, always"),
         ("--vm-image=debain", "'tiny', 'debian', or the path of an .ova or .ovf file"),
         ("--vm-image=missing.ova", "there is no file *missing.ova"),
-        ("--vm-home=", "the path of a folder"),
+        ("--vm-home=", "'isolated', 'user', or the path of a folder"),
+        ("--vm-home=usr", "there is no home 'usr'; right: 'isolated', 'user', or the path"),
         ("--vm-home=test_it.py", "the path of a folder"),
         ("--vm-max=0", "a whole number above 0"),
         ("--vm-max=many", "a whole number above 0"),
@@ -47,6 +48,7 @@ def test_wrong_option(run: Runs, option: str, right: str) -> None:
     [
         ("vm_keep = sometimes", "never, failed, always"),
         ("vm_image = debain", "'tiny', 'debian', or the path of an .ova or .ovf file"),
+        ("vm_home = shared", "there is no home 'shared'; right: 'isolated', 'user', or the path"),
         ("vm_required = perhaps", "true or false"),
     ],
 )
@@ -104,13 +106,13 @@ def test_which_source_wins(run: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
 
         [tool.pytest.ini_options]
         vm_keep = "failed"
-        vm_home = "below"
+        vm_home = "./below"
         """
     )
     run("-s").stdout.fnmatch_lines([f"*keep failed image tiny home {run.pytester.path}/below"])
     monkeypatch.setenv("VBOXKIT_KEEP", "never")
     run("-s").stdout.fnmatch_lines(["*keep never image tiny home *"])
-    run("-s", "--vm-keep=always", "--vm-image=mine.ova", "--vm-home=h").stdout.fnmatch_lines(
+    run("-s", "--vm-keep=always", "--vm-image=mine.ova", "--vm-home=./h").stdout.fnmatch_lines(
         [f"*keep always image {appliance} home {run.pytester.path}/h"]
     )
 
@@ -158,7 +160,7 @@ def test_help(run: Runs) -> None:
             "vboxkit: disposable virtual machines:",
             "*--vm-keep=never|failed|always",
             "*--vm-image=NAME_OR_OVA",
-            "*--vm-home=DIR*",
+            "*--vm-home=isolated|user|DIR*",
             "*--vm-required*",
             "*--vm-max=N*",
             "*--vm-memory-budget=MB*",

@@ -18,7 +18,7 @@ import pytest
 
 import vboxkit
 from vboxkit.cli import output, run, streams
-from vboxkit.cli.__main__ import COMMANDS, cli, main
+from vboxkit.cli.__main__ import COMMANDS, ELSEWHERE, cli, main
 from vboxkit.cli.live import _Lines, _Tree, showing
 from vboxkit.cli.state import State
 from vboxkit.cli.tour import _process
@@ -126,7 +126,8 @@ def test_help_has_an_example(words: list[str], capsys: pytest.CaptureFixture[str
 def test_summaries_are_the_commands_own(name: str) -> None:
     """The list of commands, which loads none of them, says what they say themselves."""
     function = name.replace("-", "_")
-    command = getattr(import_module(f"vboxkit.cli.{function}"), function)
+    module, function = ELSEWHERE.get(name, (function, function))
+    command = getattr(import_module(f"vboxkit.cli.{module}"), function)
     assert command.help.strip().splitlines()[0] == COMMANDS[name]
     assert cli.get_command(click.Context(cli), name) is command
 

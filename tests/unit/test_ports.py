@@ -115,13 +115,13 @@ def test_ports_are_below_those_of_the_kernel(
     file = tmp_path / "range"
     monkeypatch.setattr(ports, "_EPHEMERAL", file)
     file.write_text("40000\t60999\n")
-    assert ports._range() == range(20_000, 40_000)
+    assert ports.port_range() == range(20_000, 40_000)
     file.write_text("1024 65535")
-    assert ports._range() == range(20_000, 32_768)
+    assert ports.port_range() == range(20_000, 32_768)
     file.write_text("nonsense")
-    assert ports._range() == range(20_000, 32_768)
+    assert ports.port_range() == range(20_000, 32_768)
     file.unlink()
-    assert ports._range() == range(20_000, 32_768)
+    assert ports.port_range() == range(20_000, 32_768)
 
 
 def test_an_address_that_is_not_ours(own_cache: Path) -> None:
@@ -135,7 +135,7 @@ def test_an_address_that_is_not_ours(own_cache: Path) -> None:
 def test_no_port_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """All of the range taken: an error, not an endless search."""
     with lease_port() as lease:
-        monkeypatch.setattr(ports, "_range", lambda: range(lease.port, lease.port + 1))
+        monkeypatch.setattr(ports, "port_range", lambda: range(lease.port, lease.port + 1))
         with pytest.raises(PortInUseError, match="no free port"):
             lease_port()
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,46 @@ def test_home_is_an_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("HOME", "/home/somebody")
     assert Settings.load(folder=tmp_path, home="vms").home == tmp_path / "vms"
     assert Settings.load(folder=tmp_path, home="~/vms").home == Path("/home/somebody/vms")
+
+
+def test_homes_with_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Isolated is the default; the user's is where VirtualBox looks; from each source."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("VBOX_USER_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    isolated = cache_dir() / "home"
+    assert Settings.load().home == Settings.load(home="isolated").home == isolated
+    users = settings.user_home() / "vboxkit"
+    if sys.platform == "linux":
+        assert users == Path(os.environ["XDG_CONFIG_HOME"]) / "VirtualBox" / "vboxkit"
+        (tmp_path / ".VirtualBox").mkdir()
+        assert settings.user_home() == tmp_path / ".VirtualBox"  # of old
+    monkeypatch.setenv("VBOX_USER_HOME", str(tmp_path / "vbox"))
+    users = tmp_path / "vbox" / "vboxkit"
+    assert Settings.load(home="user").home == users
+    monkeypatch.setenv("VBOXKIT_HOME", "user")
+    assert Settings.load().home == users
+    (tmp_path / "pyproject.toml").write_text('[tool.vboxkit]\nhome = "isolated"\n')
+    assert Settings.load().home == users
+    monkeypatch.delenv("VBOXKIT_HOME")
+    assert Settings.load().home == isolated
+    (tmp_path / "pyproject.toml").write_text('[tool.vboxkit]\nhome = "user"\n')
+    assert Settings.load().home == users
+    assert settings.in_user_home(users)
+    assert not settings.in_user_home(isolated)
+
+
+def test_a_home_that_is_nearly_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slip of the pen makes no folder, unless it is there."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text('[tool.vboxkit]\nhome = "usr"\n')
+    with pytest.raises(SettingsError, match=r"pyproject.toml.*no such folder") as caught:
+        Settings.load()
+    assert "'user'? Right are 'isolated', 'user', and a folder" in str(caught.value)
+    with pytest.raises(SettingsError, match="'isolated'"):
+        Settings.load(home="Isolate")
+    (tmp_path / "usr").mkdir()
+    assert Settings.load().home == tmp_path / "usr"
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import suppress
+from types import FunctionType
 
 import pytest
 
-from vboxkit.core.signals import held
+from vboxkit.core.signals import defer_alarm, held
+from vboxkit.core.waiting import wait_until
 
 
 def test_comes_after_the_block() -> None:
@@ -71,3 +74,42 @@ def test_another_thread_leaves_handlers_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [signal.default_int_handler]
+
+
+class _LateError(Exception):
+    pass
+
+
+def _alarm(number: int, frame: object) -> None:
+    raise _LateError
+
+
+def _swallow(after: list[str]) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+    for _ in range(20):
+        with suppress(BaseException):
+            threading.Event().wait(0.005)
+    after.append("it goes on")
+
+
+@pytest.mark.parametrize("deferred", [True, False])
+def test_an_alarm_waits_for_foreign_code(deferred: bool) -> None:  # noqa: FBT001 - a parameter
+    """What VirtualBox's modules would swallow comes when they are left; else it is lost."""
+    foreign = FunctionType(_swallow.__code__, {**globals(), "__name__": "xpcom.vboxxpcom"})
+    after: list[str] = []
+    before = signal.signal(signal.SIGALRM, _alarm)
+    seen = []
+    try:
+        if deferred:
+            defer_alarm()
+            defer_alarm()  # twice is once
+        try:
+            foreign(after)
+            wait_until(lambda: None, what="the alarm", timeout=0.5)
+        except (_LateError, TimeoutError) as error:
+            seen.append(type(error).__name__)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert after == ["it goes on"]
+    assert seen == ["_LateError" if deferred else "WaitTimeoutError"]

@@ -26,7 +26,7 @@ def test_example(path: Path, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=280,
         cwd=tmp_path,
         env=settings.environment(),
     )

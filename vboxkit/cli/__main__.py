@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shutil
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import vboxkit
-from vboxkit.cli import failure, notices
+from vboxkit.cli import completing, failure, notices
 from vboxkit.cli.state import InSandbox, State
 from vboxkit.core.signals import ending
+from vboxkit.settings import environment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from click.shell_completion import CompletionItem
 
 __all__ = ["COMMANDS", "cli", "main"]
 
@@ -36,29 +40,49 @@ COMMANDS = {
     "resize": "Give a machine more or less memory, CPUs and disk: all of it, or nothing.",
     "net": "Show and change what a machine's network adapters lead to.",
     "media": "List, draw, make and remove disks and images.",
+    "bench": "Measure how fast a machine is here, and whether it has the host's hardware.",
     "run": "Run a command in a fresh fork of an image, and destroy the fork.",
     "ssh": "Open a shell in a fork that exists, or run a command there.",
     "ssh-config": "Print an entry of an ssh_config that leads to a fork.",
     "cp": "Copy a file to a machine that exists, or from there.",
     "console": "Show what a fork says on its serial port, as it says it, and type there.",
     "screenshot": "Write what a fork shows as a PNG file, or read the text on it.",
+    "replay": "Look at a machine that a failed test left, in a fork of its own.",
     "images": "List, build and remove the images that forks are made of.",
+    "import": "Make the machines of an appliance: all, or none if one fails.",
+    "export": "Write machines as an appliance; needs VirtualBox, and machines that do not run.",
     "ovf": "Read, verify and build appliances, without VirtualBox; import and export machines.",
     "audit": "Show the changes that were made, and check that their log is whole.",
     "config": "Show the settings, and where each value comes from.",
     "gc": "Remove what processes that died left behind.",
     "doctor": "Examine this machine, and say what mends what is wrong.",
     "sandbox": "Make and enter a root with VirtualBox, for machines that have none.",
+    "completion": "Print the script by which a shell completes commands, options and names.",
+}
+
+_CLICKS_LEAST = 52
+
+#: Commands whose function is elsewhere: module and function.
+ELSEWHERE = {"import": ("ovf_import", "import_"), "export": ("ovf_export", "export")}
+
+#: The sections of --help; a command that is in none comes last.
+SECTIONS = {
+    "Machines": "demo ls top info create clone fork start stop destroy snapshot resize net media"
+    " replay",
+    "In the guest": "run ssh ssh-config cp console screenshot",
+    "Images and appliances": "images import export ovf",
+    "This machine": "doctor bench sandbox gc config audit completion",
 }
 
 _EPILOG = """\b
 Examples:
   vboxkit demo
   vboxkit run tiny -- uname -a
-\b
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 this machine is not ready
-(the message says what mends it), 130 interrupted; of run, ssh and
-sandbox run: the command's own. VBOXKIT_DEBUG=1 shows tracebacks.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 this machine is not ready (the message says what
+mends it), 130 interrupted; of run, ssh and sandbox run: the command's own.
+
+VBOXKIT_DEBUG=1 shows tracebacks, NO_COLOR=1 no colours.
 """
 
 
@@ -70,12 +94,33 @@ class _LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         function = cmd_name.replace("-", "_")
-        command: click.Command = getattr(import_module(f"vboxkit.cli.{function}"), function)
+        module, function = ELSEWHERE.get(cmd_name, (function, function))
+        command: click.Command = getattr(import_module(f"vboxkit.cli.{module}"), function)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        named = {
+            section: [name for name in words.split() if name in COMMANDS]
+            for section, words in SECTIONS.items()
+        }
+        others = [name for name in COMMANDS if not any(name in it for it in named.values())]
+        # All with one width of the first column, which is the narrow one.
+        width = max(len(name) for name in COMMANDS)
+        for section, names in {**named, "More": others}.items():
+            if names:
+                with formatter.section(section):
+                    formatter.write_dl([(name.ljust(width), COMMANDS[name]) for name in names])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        from click.shell_completion import CompletionItem
+
+        # Click's own would load every command for its first line.
+        found = [
+            CompletionItem(name, help=summary)
+            for name, summary in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -117,11 +162,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    asked = environment().get(completing.VARIABLE, "") if argv is None else ""
+    if asked:
+        return completing.complete(cli, asked)
     with notices.shown(), ending(lambda number: SystemExit(128 + number)):
         try:
             try:
                 code: Any = cli.main(
-                    arguments, prog_name="vboxkit", obj=State(arguments), standalone_mode=False
+                    arguments,
+                    prog_name="vboxkit",
+                    obj=State(arguments),
+                    standalone_mode=False,
+                    terminal_width=_narrow(),
                 )
             except InSandbox as other:
                 # Only here: every live view is closed by now.
@@ -130,6 +182,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             return failure.report(error)
     # Commands return their exit code, or nothing.
     return code if isinstance(code, int) else 0
+
+
+def _narrow() -> int | None:
+    """Return the width for help where the terminal is narrower than click heeds: 50 columns."""
+    columns = shutil.get_terminal_size().columns
+    return max(columns - 2, 20) if columns < _CLICKS_LEAST else None
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vboxkit.cli import output
+from vboxkit.cli import completing, output
 
 if TYPE_CHECKING:
     from vboxkit.cli.state import State
@@ -19,7 +19,7 @@ Examples:
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("name")
+@click.argument("name", shell_complete=completing.machines)
 @click.argument("copy")
 @click.option("--linked", is_flag=True, help="Share the disks, keep only the differences.")
 @click.option("--snapshot", metavar="PATH", help="The state to copy; the present one if left out.")

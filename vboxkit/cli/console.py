@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vboxkit.cli import notices
+from vboxkit.cli import completing, notices
 from vboxkit.cli.keys import typed
 from vboxkit.errors import InvalidStateError
 
@@ -25,7 +25,7 @@ Examples:
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("name")
+@click.argument("name", shell_complete=completing.machines)
 @click.option("-i", "--interactive", is_flag=True, help="Type on it; Ctrl-] ends that.")
 @click.option("--all", "whole", is_flag=True, help="Begin with the machine's start.")
 @click.option("--no-follow", is_flag=True, help="Show what was said, and end.")
@@ -47,7 +47,7 @@ def console(state: State, *, name: str, interactive: bool, whole: bool, no_follo
             state=str(vm.state),
             needed=["Running"],
             operation="follow the console",
-            hint=f"vboxkit console {name} --no-follow shows what it said",
+            hint=f"vboxkit start {name} starts it; --no-follow shows what it said",
         )
     mark = vm.console.mark()
     said = vm.console.text() if whole else vm.console.tail(20)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vboxkit.cli import notices
+from vboxkit.cli import completing, notices
 from vboxkit.errors import InvalidStateError
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def _apart(text: str) -> tuple[str, str]:
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("source")
-@click.argument("target")
+@click.argument("source", shell_complete=completing.copies)
+@click.argument("target", shell_complete=completing.copies)
 @click.option("-r", "--recursive", is_flag=True, help="Copy a folder with all in it.")
 @click.pass_obj
 def cp(state: State, *, source: str, target: str, recursive: bool) -> None:
@@ -57,7 +57,7 @@ def cp(state: State, *, source: str, target: str, recursive: bool) -> None:
             state=str(vm.state),
             needed=["Running"],
             operation="cp",
-            hint="vboxkit ls shows the machines and their states",
+            hint=f"vboxkit start {name} starts it",
         )
     with vm.ssh as guest, _bar(f"{source} to {target}") as tell:
         if there_to:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from vboxkit.cli import output
+from vboxkit.cli import completing, output
 
 if TYPE_CHECKING:
     from vboxkit.cli.state import State
@@ -23,7 +23,7 @@ _REFRESH = ("clock", "entropy", "hostname", "machine-id", "mac-address", "ssh-ho
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("source")
+@click.argument("source", shell_complete=completing.sources)
 @click.option("--name", help="Its name; of several, the beginning of their names.")
 @click.option("-n", "count", type=click.IntRange(1), help="Make so many.")
 @click.option("--refresh", multiple=True, type=click.Choice(_REFRESH), help="Make it new inside.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vboxkit.cli import output
+from vboxkit.cli import completing, output
 from vboxkit.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _pairs(
 
 
 @images.command(cls=_Build, epilog=_BUILD_EPILOG)
-@click.argument("image", required=False)
+@click.argument("image", required=False, shell_complete=completing.images)
 @click.option("--name", default="", help="The new image's name, to find it by.")
 @click.option("--run", "runs", multiple=True, metavar="LINE", help="Run a shell line in the guest.")
 @click.option(
@@ -153,7 +153,7 @@ def build(
 
 
 @images.command(epilog="Example: vboxkit images rm tiny")
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=completing.images)
 @click.pass_obj
 def rm(state: State, *, names: tuple[str, ...]) -> None:
     """

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vboxkit.cli import output
+from vboxkit.cli import completing, output
 
 if TYPE_CHECKING:
     from vboxkit.cli.state import State
@@ -23,7 +23,7 @@ Examples:
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("name")
+@click.argument("name", shell_complete=completing.machines)
 @output.user_option
 @output.json_option
 @click.pass_obj

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.live import Live
-from rich.text import Text
-
 from vboxkit.cli import output
 from vboxkit.core.steps import Step, subscribe
+from vboxkit.settings import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.text import Text
 
 __all__ = ["showing"]
 
@@ -24,6 +24,8 @@ _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
 _MARKS = {"ok": ("✓", "ok"), "failed": ("✗", "FAILED")}
 #: Finished steps deeper than this are folded into their parents.
 _DEPTH = 2
+#: Variables by which rich takes what is no terminal for one.
+_FORCED = {"FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"}
 
 
 @contextmanager
@@ -35,8 +37,13 @@ def showing(*, keep: bool = True, plain: bool = True) -> Iterator[None]:
         keep: Finished steps stay on the screen; otherwise all is gone when the block ends.
         plain: Write lines where standard error is no terminal; otherwise nothing.
     """
+    if not plain and not _may_be_terminal():
+        yield  # rich takes 25 ms to load
+        return
     console = output.err()
     if console.is_terminal and not console.is_dumb_terminal:
+        from rich.live import Live
+
         tree = _Tree(console, keep=keep)
         live = Live(
             tree,
@@ -54,6 +61,11 @@ def showing(*, keep: bool = True, plain: bool = True) -> Iterator[None]:
             yield
     else:
         yield
+
+
+def _may_be_terminal() -> bool:
+    """Return whether rich could take standard error for a terminal."""
+    return sys.stderr.isatty() or not _FORCED.isdisjoint(environment())
 
 
 class _Tree:
@@ -106,6 +118,8 @@ class _Tree:
                 yield from self._drawn(child, depth + 1)
 
     def _line(self, step: Step, depth: int) -> Text:
+        from rich.text import Text
+
         plain = 0 if self._unicode else 1
         line = Text("  " * depth)
         if step.duration is None:

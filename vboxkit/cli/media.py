@@ -10,6 +10,7 @@ from vboxkit.cli import output
 
 if TYPE_CHECKING:
     from vboxkit.cli.state import State
+    from vboxkit.machines.media_tree import MediumNode
     from vboxkit.machines.medium import Medium
 
 _EPILOG = """\b
@@ -73,10 +74,25 @@ def _row(medium: Medium) -> dict[str, Any]:
 
 @media.command(epilog="Example: vboxkit media tree --user")
 @output.user_option
+@output.json_option
 @click.pass_obj
-def tree(state: State, *, of_user: bool) -> None:
+def tree(state: State, *, of_user: bool, as_json: bool) -> None:
     """Draw which disk stands on which, and who uses it."""
-    output.out().print(str(state.vbox(of_user=of_user).media.tree()), soft_wrap=True)
+    found = state.vbox(of_user=of_user).media.tree()
+    if as_json:
+        output.print_json([_branch(root) for root in found.roots])
+    else:
+        output.out().print(str(found), soft_wrap=True)
+
+
+def _branch(node: MediumNode) -> dict[str, Any]:
+    return {
+        "location": str(node.location),
+        "format": node.format,
+        "size_mb": node.size_mb,
+        "users": [str(user) for user in node.users],
+        "children": [_branch(child) for child in node.children],
+    }
 
 
 @media.command(epilog="Example: vboxkit media create data.vdi --size 10000")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vboxkit.cli import output
+from vboxkit.cli import completing, output
 
 if TYPE_CHECKING:
     from vboxkit.cli.state import State
@@ -31,7 +31,7 @@ def net() -> None:
 
 
 @net.command(epilog="Example: vboxkit net show web --json")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.machines)
 @output.user_option
 @output.json_option
 @click.pass_obj
@@ -87,7 +87,7 @@ def _plain(rule: Forward) -> dict[str, Any]:
 
 
 @net.command(epilog="Example: vboxkit net forward web 8080:80")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.machines)
 @click.argument("ports", metavar="[HOST:]GUEST")
 @click.option("--udp", is_flag=True, help="UDP instead of TCP.")
 @click.option("--host-ip", default="127.0.0.1", show_default=True, help="Where it listens.")
@@ -128,7 +128,7 @@ def forward(
 
 
 @net.command(epilog="Example: vboxkit net unforward web tcp-80")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.machines)
 @click.argument("rule")
 @click.option("--slot", type=click.IntRange(0), default=0, show_default=True, help="The adapter.")
 @output.user_option
@@ -141,7 +141,7 @@ def unforward(state: State, *, name: str, rule: str, slot: int, of_user: bool) -
 
 
 @net.command(epilog="Example: vboxkit net policy web internal --network lab")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.machines)
 @click.argument("policy_name", metavar="POLICY", type=click.Choice(_POLICIES))
 @click.option("--network", help="The internal network, for internal.")
 @click.option("--interface", help="The host's interface, for open.")

@@ -1,4 +1,4 @@
-"""``vboxkit ovf export``."""
+"""``vboxkit export`` alias ``vboxkit ovf export``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from vboxkit.cli import output
+from vboxkit.cli import completing, output
 
 if TYPE_CHECKING:
     from vboxkit.cli.state import State
@@ -18,14 +18,17 @@ __all__ = ["export"]
 
 _EPILOG = """\b
 Examples:
-  vboxkit ovf export web -o web.ova
-  vboxkit ovf export web db -o shop.ova --product Shop --vendor Example
-  vboxkit ovf export web -o web-esxi.ova --flavour vmware --hardware 20
+  vboxkit export web -o web.ova
+  vboxkit export web db -o shop.ova --product Shop --vendor Example
+  vboxkit export web -o web-esxi.ova --flavour vmware --hardware 20
+  vboxkit ovf export web -o web.ova      # the same command
 """
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument(
+    "names", nargs=-1, required=True, metavar="NAME...", shell_complete=completing.machines
+)
 @click.option(
     "--output",
     "-o",

@@ -1,4 +1,4 @@
-"""``vboxkit ovf plan`` and ``vboxkit ovf import``."""
+"""``vboxkit ovf plan``, and ``vboxkit import`` alias ``vboxkit ovf import``."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ __all__ = ["import_", "plan"]
 
 _EPILOG = """\b
 Examples:
-  vboxkit ovf import box.ova --name web --memory 2048
-  vboxkit ovf import shop.ova --network backend=internal:lab --network 0=nat
-  vboxkit ovf import vmware.ova --repair --disks vdi --accept-eula
+  vboxkit import box.ova --name web --memory 2048
+  vboxkit import shop.ova --network backend=internal:lab --network 0=nat
+  vboxkit import vmware.ova --repair --disks vdi --accept-eula
+  vboxkit ovf import box.ova      # the same command
 """
 _COLUMNS = ["", "#>", "item", "in the package", "would be made", "more"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vboxkit.cli import output
+from vboxkit.cli import completing, output
 
 if TYPE_CHECKING:
     from vboxkit.cli.state import State
@@ -19,7 +19,7 @@ Examples:
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("name")
+@click.argument("name", shell_complete=completing.machines)
 @click.option("--memory", type=int, metavar="MB")
 @click.option("--cpus", type=int, metavar="N", help="Also of a machine that runs, with hot plug.")
 @click.option("--disk", type=int, metavar="MB", help="The disk's size; it only grows.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vboxkit.cli import notices, streams
+from vboxkit.cli import completing, notices, streams
 
 if TYPE_CHECKING:
     from vboxkit.cli.state import State
@@ -56,7 +56,7 @@ def _variables(
 
 
 @click.command(cls=_Run, epilog=_EPILOG)
-@click.argument("image")
+@click.argument("image", shell_complete=completing.images)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option("--keep", is_flag=True, help="Leave the machine there, and say its name.")
 @click.option(

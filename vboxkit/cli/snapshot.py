@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vboxkit.cli import output
+from vboxkit.cli import completing, output
 
 if TYPE_CHECKING:
     from vboxkit.cli.state import State
@@ -29,7 +29,7 @@ def snapshot() -> None:
 
 
 @snapshot.command(epilog="Example: vboxkit snapshot take web fresh")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.machines)
 @click.argument("snapshot_name", metavar="SNAPSHOT")
 @click.option("--description", default="", help="A free text.")
 @click.option("--pause", is_flag=True, help="Stop a running guest meanwhile.")
@@ -48,8 +48,8 @@ def take(
 
 
 @snapshot.command(epilog="Example: vboxkit snapshot restore web fresh --start")
-@click.argument("name")
-@click.argument("snapshot_name", metavar="SNAPSHOT")
+@click.argument("name", shell_complete=completing.machines)
+@click.argument("snapshot_name", metavar="SNAPSHOT", shell_complete=completing.snapshots)
 @click.option("--start", is_flag=True, help="Power off if it runs, restore, and start again.")
 @output.user_option
 @click.pass_obj
@@ -68,7 +68,7 @@ def restore(state: State, *, name: str, snapshot_name: str, start: bool, of_user
 
 
 @snapshot.command(epilog="Example: vboxkit snapshot tree web")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.machines)
 @output.user_option
 @output.json_option
 @click.pass_obj
@@ -95,8 +95,8 @@ def tree(state: State, *, name: str, of_user: bool, as_json: bool) -> None:
 
 
 @snapshot.command(epilog="Example: vboxkit snapshot rm web fresh --children")
-@click.argument("name")
-@click.argument("snapshot_name", metavar="SNAPSHOT")
+@click.argument("name", shell_complete=completing.machines)
+@click.argument("snapshot_name", metavar="SNAPSHOT", shell_complete=completing.snapshots)
 @click.option("--children", is_flag=True, help="With all that was made from it.")
 @output.user_option
 @click.pass_obj

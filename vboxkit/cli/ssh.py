@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from vboxkit.cli import notices, streams
+from vboxkit.cli import completing, notices, streams
 from vboxkit.errors import InvalidStateError, SetupError
 
 if TYPE_CHECKING:
     from vboxkit.cli.state import State
     from vboxkit.lab.vm import VM
+
+__all__ = ["ssh", "talk"]
 
 _EPILOG = """\b
 Examples:
@@ -34,7 +36,7 @@ _FOR_EVER = 1e6
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("name")
+@click.argument("name", shell_complete=completing.machines)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def ssh(state: State, *, name: str, command: tuple[str, ...]) -> int:
@@ -51,8 +53,13 @@ def ssh(state: State, *, name: str, command: tuple[str, ...]) -> int:
             state=str(vm.state),
             needed=["Running"],
             operation="ssh",
-            hint="vboxkit ls shows the machines and their states",
+            hint=f"vboxkit start {name} starts it",
         )
+    return talk(vm, command)
+
+
+def talk(vm: VM, command: tuple[str, ...] = ()) -> int:
+    """Open a shell in a machine, or run a command there; return its exit code."""
     with vm.ssh as guest:
         if command:
             return streams.execute(guest, command, stdin=streams.live_input())

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vboxkit.cli import completing
+
 if TYPE_CHECKING:
     from vboxkit.cli.state import State
 
@@ -19,7 +21,7 @@ The entry holds until the machine is destroyed or gets another port.
 
 
 @click.command("ssh-config", epilog=_EPILOG)
-@click.argument("name")
+@click.argument("name", shell_complete=completing.machines)
 @click.pass_obj
 def ssh_config(state: State, *, name: str) -> None:
     """

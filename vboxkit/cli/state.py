@@ -132,8 +132,8 @@ class State:
         # --put has SOURCE:TARGET.
         words = [part for word in self.argv for part in (word, word.rpartition(":")[0])]
         named = [Path(word) for word in words if "/" in word or word.endswith((".ova", ".ovf"))]
-        # An appliance that is to be written is not there yet, but its folder is.
-        ends = {".ova", ".ovf"}
+        # A file that is to be written is not there yet, but its folder is.
+        ends = {".ova", ".ovf", ".json", ".png", ".svg"}
         named = [
             path if path.exists() or path.suffix.lower() not in ends else path.parent
             for path in named

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vboxkit.cli import output
+from vboxkit.cli import completing, output
 
 if TYPE_CHECKING:
     from vboxkit.cli.state import State
@@ -20,7 +20,7 @@ Examples:
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=completing.machines)
 @click.option("--force", is_flag=True, help="Cut the power; what is not written is lost.")
 @click.option("--save", is_flag=True, help="Save the state; the next start goes on from there.")
 @click.option("--pause", is_flag=True, help="Only stop the guest's time.")

@@ -42,9 +42,9 @@ _PLACES = {
 # Any of these makes a folder an installation: what a client loads or starts.
 _SIGNS = ("VBoxXPCOM.so", "VBoxXPCOM.dylib", "VBoxSVC", "VBoxSVC.exe")
 
-_DRIVER = Path("/dev/vboxdrv")
+_DRIVER = Path("dev/vboxdrv")
 # Anyone may open this one; the other is for root and VirtualBox's set-uid programs.
-_DRIVER_FOR_ALL = Path("/dev/vboxdrvu")
+_DRIVER_FOR_ALL = Path("dev/vboxdrvu")
 
 
 @dataclass(frozen=True)
@@ -170,23 +170,26 @@ def _remedy() -> str:
     return "install VirtualBox 7 from virtualbox.org"
 
 
-def driver_available() -> bool:
+def driver_available(root: Path = Path("/")) -> bool:
     """
     Tell whether VirtualBox's kernel driver can be used.
 
     Without it machines are emulated, on Linux. On macOS and Windows it comes with VirtualBox.
+
+    Args:
+        root: The folder that has ``dev``.
     """
     if not sys.platform.startswith("linux"):
         return True
     # A container's root may see the device and still be refused: only opening it tells. Others
     # cannot open the first, and need not: VirtualBox's programs are set-uid.
-    device = _DRIVER
+    device = root / _DRIVER
     if os.geteuid() != 0:
-        if not _DRIVER_FOR_ALL.exists():
+        if not (root / _DRIVER_FOR_ALL).exists():
             with suppress(OSError):
-                return stat.S_ISCHR(_DRIVER.stat().st_mode)
+                return stat.S_ISCHR(device.stat().st_mode)
             return False
-        device = _DRIVER_FOR_ALL
+        device = root / _DRIVER_FOR_ALL
     try:
         os.close(os.open(device, os.O_RDWR | os.O_CLOEXEC))
     except OSError:

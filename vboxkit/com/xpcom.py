@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
+import sys
 import threading
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -216,6 +218,13 @@ if hasattr(os, "register_at_fork"):
 _open: XpcomApi | None = None
 
 
+def _server(manager: Any) -> object | None:
+    try:
+        return manager.getVirtualBox()  # type: ignore[no-any-return]  # vboxapi has no types
+    except Exception:  # XPCOM's own class, which there is once it is loaded
+        return None
+
+
 def open_api(home: Path | None = None) -> XpcomApi:
     """
     Connect this process to VirtualBox.
@@ -251,33 +260,49 @@ def open_api(home: Path | None = None) -> XpcomApi:
                     f"cannot make the VirtualBox home {home}: {error}",
                     hint=f"check who may write to {home.parent}, or set VBOXKIT_HOME",
                 ) from error
+            if not os.access(home, os.W_OK | os.X_OK):
+                raise SetupError(
+                    f"the VirtualBox home {home} cannot be written to by this user",
+                    hint=f"set VBOXKIT_HOME to another folder, or: sudo chown -R $USER {home}",
+                )
             for name, value in isolation(home).items():
                 settings.set_environment(name, value)
         vboxapi = installation.import_vboxapi()
+        said, cried = io.StringIO(), io.StringIO()
         try:
-            with _one_at_a_time(home), warnings.catch_warnings():
+            # It prints what goes wrong, also to standard output, and goes on.
+            with (
+                _one_at_a_time(home),
+                warnings.catch_warnings(),
+                redirect_stdout(said),
+                redirect_stderr(cried),
+            ):
                 # "builtin type nsISupports has no __module__ attribute", a dozen times: XPCOM's
                 # C module is older than that rule, and nobody who tests with -W error can help it.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 manager = vboxapi.VirtualBoxManager(None, None)
+        except WaitTimeoutError:  # an OSError as well
+            raise
         except (ImportError, OSError, NameError) as error:
             raise VirtualBoxNotFoundError(
                 f"VirtualBox in {found.folder} cannot be loaded by this Python: {error}",
                 hint="vboxkit sandbox run -- COMMAND uses a VirtualBox with a Python of its own",
             ) from error
-        except WaitTimeoutError:
-            raise
         except Exception as error:  # XPCOM's own class, which there is once it is loaded
             raise SetupError(
                 f"VBoxSVC, VirtualBox's server process, cannot be reached: {error}",
                 hint=f"try again in a new process, and read {_log(home)}",
             ) from error
         lifetime.protect(manager)
-        if manager.getVirtualBox() is None:
+        if _server(manager) is None:
+            why = said.getvalue().strip().splitlines()[-1:]
             raise SetupError(
-                "VBoxSVC, VirtualBox's server process, did not start",
+                ": ".join(["VBoxSVC, VirtualBox's server process, did not start", *why]),
                 hint=f"read {_log(home)}",
             )
+        # What others have printed meanwhile.
+        sys.stdout.write(said.getvalue())
+        sys.stderr.write(cried.getvalue())
         api = XpcomApi(manager, home, found.folder)
         if api.version < OLDEST:
             version = ".".join(map(str, api.version))

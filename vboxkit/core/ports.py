@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import filelock
     from typing_extensions import Self
 
-__all__ = ["PortLease", "Protocol", "is_free", "lease_port", "release_port"]
+__all__ = ["PortLease", "Protocol", "is_free", "lease_port", "port_range", "release_port"]
 
 Protocol = Literal["tcp", "udp"]
 
@@ -128,7 +128,7 @@ def lease_port(
                 port=0,
                 hint="give an address of this machine, such as 127.0.0.1",
             ) from error
-    candidates = list(_range())
+    candidates = list(port_range())
     random.shuffle(candidates)
     for candidate in candidates:
         lease = _try(host_ip, candidate, protocol)
@@ -137,9 +137,16 @@ def lease_port(
     raise PortInUseError(f"no free port ({protocol}) on {host_ip}", host_ip=host_ip, port=0)
 
 
-def _range() -> range:
+def port_range(file: Path | None = None) -> range:
+    """
+    Return the ports from which free ones are chosen.
+
+    Args:
+        file: Where the kernel tells the range from which it gives ports to others; the usual
+            place if left out.
+    """
     try:
-        last = int(_EPHEMERAL.read_text().split()[0])
+        last = int((file or _EPHEMERAL).read_text().split()[0])
     except (OSError, ValueError, IndexError):
         last = 32_768
     return range(_FIRST, last) if last > _FIRST + 1000 else range(_FIRST, 32_768)

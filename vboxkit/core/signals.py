@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-__all__ = ["Terminated", "ending", "held"]
+__all__ = ["Terminated", "defer_alarm", "ending", "held"]
 
 #: Where an exception that a signal raises may get lost: ``xpcom.vboxxpcom`` imports under a bare
 #: ``except: pass``, and XPCOM's C code calls back into Python and clears what is raised there.
@@ -92,6 +92,36 @@ def held() -> Iterator[None]:
             signal.signal(number, handler)
         if len(asked) == 1:
             _send(asked[0])
+
+
+def defer_alarm() -> None:
+    """
+    Let a handler of SIGALRM that somebody has set wait until VirtualBox's modules are left.
+
+    pytest-timeout's raises an exception, which they could swallow: the test would go on for ever.
+    It is for the handler that is there now; who sets another one takes this one's place. Only in
+    the main thread, where Python runs them.
+    """
+    number = getattr(signal, "SIGALRM", None)  # Windows has none
+    if number is None or threading.current_thread() is not threading.main_thread():
+        return
+    handler = signal.getsignal(number)
+    if callable(handler) and not isinstance(handler, _LaterAlarm):
+        signal.signal(number, _LaterAlarm(handler))
+
+
+class _LaterAlarm:
+    def __init__(self, handler: Callable[[int, FrameType | None], Any]) -> None:
+        self._handler = handler
+        self._tries = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self._tries < _TRIES and _among_swallowers(frame):
+            self._tries += 1
+            # The timer that is his, so that it ends when he stops it.
+            signal.setitimer(signal.ITIMER_REAL, _PAUSE)
+        else:
+            self._handler(number, frame)
 
 
 class _Handlers:

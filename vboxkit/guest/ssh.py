@@ -116,8 +116,73 @@ class SSH(Running, Files, Tunnels, HandOver):
             >>> ssh.run(["touch", "a file"], cwd="/tmp").ok                  # doctest: +SKIP
             True
         """
+        return self._run_until(
+            Deadline(self.settings.command_timeout if timeout is None else timeout),
+            commands.text_of(command),
+            cwd=cwd,
+            env=env,
+            user=user,
+            input=input,
+            on_output=on_output,
+        )
+
+    async def run_async(
+        self,
+        command: commands.Command,
+        *,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        user: str | None = None,
+        input: bytes | str | BinaryIO | None = None,  # noqa: A002 - as subprocess.run calls it
+        timeout: Timeout | None = None,
+        on_output: Callable[[StreamName, bytes], object] | None = None,
+    ) -> Result:
+        """
+        Run a command as `run` does, for asyncio: the loop goes on meanwhile.
+
+        It runs in a thread of the loop's executor. If the task that awaits it is cancelled, the
+        command is ended with all that it started, as at a timeout, and that is waited for.
+
+        Args:
+            command: As for `run`.
+            cwd: As for `run`.
+            env: As for `run`.
+            user: As for `run`.
+            input: As for `run`.
+            timeout: As for `run`.
+            on_output: As for `run`; it is called in that thread.
+
+        Raises:
+            asyncio.CancelledError: The task was cancelled.
+            CommandTimeoutError: As for `run`, with the other errors of it.
+
+        Example:
+            >>> one, two = await asyncio.gather(                            # doctest: +SKIP
+            ...     vm.ssh.run_async("uname -s"), other.ssh.run_async("uname -s"))
+        """
+        from vboxkit.guest.awaited import Recallable, awaited  # few need asyncio
+
         line = commands.text_of(command)
-        deadline = Deadline(self.settings.command_timeout if timeout is None else timeout)
+        deadline = Recallable(self.settings.command_timeout if timeout is None else timeout)
+
+        def work() -> Result:
+            return self._run_until(
+                deadline, line, cwd=cwd, env=env, user=user, input=input, on_output=on_output
+            )
+
+        return await awaited(work, deadline, self._wake_all)
+
+    def _run_until(
+        self,
+        deadline: Deadline,
+        line: str,
+        *,
+        cwd: str | None,
+        env: Mapping[str, str] | None,
+        user: str | None,
+        input: bytes | str | BinaryIO | None,  # noqa: A002 - as above
+        on_output: Callable[[StreamName, bytes], object] | None,
+    ) -> Result:
         allowed = deadline.remaining
         out: list[bytes] = []
         err: list[bytes] = []
@@ -152,6 +217,12 @@ class SSH(Running, Files, Tunnels, HandOver):
             ended = self._note(result(None))
             raise CommandTimeoutError(message, result=ended, hint=late.hint) from late
         return self._note(result(code))
+
+    def _wake_all(self) -> None:
+        """Let all who wait for a command look at their deadlines."""
+        transport = self._transport
+        for ending in list(transport.endings.values()) if transport is not None else []:
+            ending.wake.set()
 
     def _note(self, result: Result) -> Result:
         self.last_result = result

@@ -126,7 +126,8 @@ def install_builder(
         raise SetupError(f"{what} is for x86-64 only, and this machine is {machine}")
     # A user's PATH often lacks these folders.
     path = f"{environment().get('PATH', os.defpath)}:/usr/sbin:/sbin"
-    tools = {"mmdebstrap": "mmdebstrap", **(more or {})}
+    # The smallest roots have no mount.
+    tools = {"mmdebstrap": "mmdebstrap", "mount": "mount", **(more or {})}
     packages = [package for tool, package in tools.items() if not shutil.which(tool, path=path)]
     if not _KEYRING.exists():
         packages.append("debian-archive-keyring")

@@ -3,171 +3,76 @@
 from __future__ import annotations
 
 import os
-import platform
 import shutil
-import sys
+import socket
 import tempfile
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from vboxkit.com import installation
+from vboxkit.core import ports
+from vboxkit.core.processes import available_memory_mb
 from vboxkit.errors import SetupError
+from vboxkit.host import doctor_kernel, doctor_software
+from vboxkit.host.findings import Finding, Host, Status
 from vboxkit.host.sandbox import Sandbox, inside_sandbox
+from vboxkit.host.sandbox_entry import check_namespaces
 from vboxkit.settings import cache_dir, environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["Finding", "Status", "examine"]
+__all__ = ["Finding", "Host", "Status", "examine"]
 
-Status = Literal["ok", "warning", "problem"]
-
-_OLDEST = (7, 0)
+_AGAIN = "vboxkit doctor, as the user who runs the machines"
 _FREE_DISK_MB = 2000
 _FREE_MEMORY_MB = 512
+_FREE_PORTS = 100
+#: A listening socket in /proc/net/tcp.
+_LISTENS = "0A"
 
 
-@dataclass(frozen=True)
-class Finding:
+def examine(host: Host | None = None) -> list[Finding]:
     """
-    One thing looked at.
+    Look at everything that virtual machines need here; some tenths of a second.
 
-    Attributes:
-        name: What was looked at.
-        status: ``ok``; ``warning``: works, but not as well as it could; ``problem``: does not.
-        detail: What was found.
-        remedy: The command (or advice) that mends it, or `None`.
-    """
-
-    name: str
-    status: Status
-    detail: str
-    remedy: str | None = None
-
-
-def examine() -> list[Finding]:
-    """
-    Look at everything that virtual machines need here; about a tenth of a second.
+    Args:
+        host: What is looked at; this machine if left out.
 
     Example:
         >>> [f.remedy for f in examine() if f.status == "problem"]  # doctest: +SKIP
         ['vboxkit sandbox create']
     """
+    here = host or Host()
     found: list[Finding] = []
     for check in _CHECKS:
         # A check that fails is a finding too: the doctor never falls ill himself.
         try:
-            found += check()
+            found += check(here)
         except (OSError, SetupError, ValueError) as error:
             name = check.__name__.strip("_").replace("_", " ")
-            found.append(Finding(name, "warning", f"cannot be examined: {error}"))
+            hint = error.hint if isinstance(error, SetupError) else None
+            found.append(Finding(name, "warning", f"cannot be examined: {error}", hint or _AGAIN))
     return found
 
 
-def _python() -> Iterable[Finding]:
-    version = platform.python_version()
-    good = sys.version_info >= (3, 10)
-    detail = f"{version} ({sys.executable})"
-    yield Finding("Python", "ok" if good else "problem", detail, None if good else "Python 3.10+")
-
-
-def _virtualbox() -> Iterable[Finding]:
-    sandbox = Sandbox().status()
-    try:
-        found = installation.find()
-    except SetupError as error:
-        if sandbox.exists:
-            detail = f"only in the sandbox: {sandbox.virtualbox}"
-            yield Finding("VirtualBox", "ok", detail, "vboxkit sandbox run -- COMMAND")
-        else:
-            yield Finding("VirtualBox", "problem", error.message, error.hint)
-        return
-    version = found.version
-    if version is None:
-        yield Finding("VirtualBox", "warning", f"{found.folder}: VBoxManage tells no version")
-    elif tuple(map(int, version.split(".")[:2])) < _OLDEST:
-        detail = f"{version} in {found.folder} is older than 7.0"
-        yield Finding("VirtualBox", "problem", detail, "install VirtualBox 7")
-    else:
-        yield Finding("VirtualBox", "ok", f"{version} in {found.folder}")
-    try:
-        module = installation.import_vboxapi()
-        yield Finding("vboxapi", "ok", str(Path(module.__file__ or "").parent))
-    except SetupError as error:
-        yield Finding("vboxapi", "problem", error.message, error.hint)
-
-
-def _kernel_driver() -> Iterable[Finding]:
-    if installation.driver_available():
-        yield Finding("kernel driver", "ok", "loaded: machines run at full speed")
-        yield from _kvm_conflict()
-        yield from _group()
-        return
-    detail = "absent: machines are emulated, which is slow but works"
-    remedy = None
-    if not inside_sandbox() and shutil.which("vboxconfig"):
-        remedy = "sudo /sbin/vboxconfig"
-    elif shutil.which("modprobe") and _module_built():
-        remedy = "sudo modprobe vboxdrv"
-    yield Finding("kernel driver", "warning", detail, remedy)
-
-
-def _module_built() -> bool:
-    folder = Path("/lib/modules") / platform.release()
-    return any(folder.glob("*/vboxdrv.ko*")) or any(folder.glob("*/*/vboxdrv.ko*"))
-
-
-def _kvm_conflict() -> Iterable[Finding]:
-    # Since Linux 6.12 KVM takes the processor's virtualisation as soon as it is loaded, and
-    # VirtualBox's machines fail with VERR_VMX_IN_VMX_ROOT_MODE.
-    switch = Path("/sys/module/kvm/parameters/enable_virt_at_load")
-    if switch.exists() and switch.read_text(encoding="ascii").strip() in {"Y", "1"}:
-        yield Finding(
-            "KVM",
-            "warning",
-            "holds the processor's virtualisation, so that VirtualBox cannot use it",
-            "boot with kvm.enable_virt_at_load=0, or: sudo modprobe -r kvm_intel kvm_amd",
-        )
-
-
-def _group() -> Iterable[Finding]:
-    if os.name != "posix" or sys.platform == "darwin" or os.geteuid() == 0:
-        return
-    import getpass
-    import grp
-
-    try:
-        group = grp.getgrnam("vboxusers")
-    except KeyError:
-        return
-    if group.gr_gid not in os.getgroups():
-        yield Finding(
-            "vboxusers group",
-            "warning",
-            "you are not in it: USB devices of the host cannot be used",
-            f"sudo usermod -aG vboxusers {getpass.getuser()}",
-        )
-
-
-def _memory() -> Iterable[Finding]:
-    free = _available_mb(Path("/proc/meminfo"))
+def _memory(host: Host) -> Iterator[Finding]:
+    free = _available_mb(host)
     if free is not None:
         low = free < _FREE_MEMORY_MB
         detail = f"{free} MB available; each machine takes all of its memory"
-        yield Finding("memory", "warning" if low else "ok", detail)
+        remedy = "end programs, or vboxkit gc; vboxkit top shows what machines take"
+        yield Finding("memory", "warning" if low else "ok", detail, remedy if low else None)
 
 
-def _available_mb(file: Path) -> int | None:
-    try:
-        lines = file.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
+def _available_mb(host: Host) -> int | None:
+    if not host.is_linux:
+        return available_memory_mb()
+    lines = (host.read("proc/meminfo") or "").splitlines()
     values = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
     return int(values[0]) // 1024 if values else None
 
 
-def _disk() -> Iterable[Finding]:
+def _disk(_: Host) -> Iterator[Finding]:
     folder = cache_dir()
     place = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(place).free // 2**20
@@ -176,26 +81,61 @@ def _disk() -> Iterable[Finding]:
         "disk",
         "warning" if low else "ok",
         f"{free} MB free for {folder}",
-        "free some space, or set VBOXKIT_CACHE_DIR to another disk" if low else None,
+        "vboxkit images prune, or set VBOXKIT_CACHE_DIR to another disk" if low else None,
     )
-    if not os.access(place, os.W_OK):
+    if not os.access(place, os.W_OK | os.X_OK):
         yield Finding(
-            "cache", "problem", f"{place} cannot be written to", "set VBOXKIT_CACHE_DIR to another"
+            "cache",
+            "problem",
+            f"{place} cannot be written to",
+            "export VBOXKIT_CACHE_DIR=FOLDER, with a folder that can be",
         )
 
 
-def _temporary_folder() -> Iterable[Finding]:
+def _temporary_folder(host: Host) -> Iterator[Finding]:
     folder = tempfile.gettempdir()
     # VirtualBox's sockets are in /tmp whatever TMPDIR says.
-    sockets = "/tmp"  # noqa: S108 - it is looked at only
-    for place in sorted({folder, sockets} if os.name == "posix" else {folder}):
+    sockets = str(host.path("tmp"))
+    for place in sorted({folder, sockets} if host.platform != "win32" else {folder}):
         good = os.access(place, os.W_OK | os.X_OK)
         detail = "writable" if good else "not writable: VirtualBox cannot make its sockets"
         remedy = None if good else f"sudo chmod 1777 {place}"
         yield Finding(place, "ok" if good else "problem", detail, remedy)
 
 
-def _sandbox() -> Iterable[Finding]:
+def _ports(host: Host) -> Iterator[Finding]:
+    try:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+    except OSError as error:
+        yield Finding(
+            "ports",
+            "problem",
+            f"cannot listen on 127.0.0.1: {error.strerror}",
+            "sudo ip link set lo up",
+        )
+        return
+    # Forwards of machines get theirs from below the kernel's own range.
+    mine = ports.port_range(host.path("proc/sys/net/ipv4/ip_local_port_range"))
+    taken = _listening(host) & set(mine)
+    free = len(mine) - len(taken)
+    few = free < _FREE_PORTS
+    detail = f"{free} of {mine[0]} to {mine[-1]} are free on this machine, {len(taken)} are taken"
+    remedy = "ss -ltnp shows whose they are: end those programs"
+    yield Finding("ports", "warning" if few else "ok", detail, remedy if few else None)
+
+
+def _listening(host: Host) -> set[int]:
+    found = set()
+    for name in ("tcp", "tcp6"):
+        for line in (host.read(f"proc/net/{name}") or "").splitlines()[1:]:
+            words = line.split()
+            if len(words) > 3 and words[3] == _LISTENS:
+                found.add(int(words[1].rpartition(":")[2], 16))
+    return found
+
+
+def _sandbox(host: Host) -> Iterator[Finding]:
     if inside_sandbox():
         yield Finding("sandbox", "ok", f"inside {environment().get('VBOXKIT_SANDBOX')}")
         return
@@ -206,16 +146,35 @@ def _sandbox() -> Iterable[Finding]:
             detail += "; its recipe has changed"
         remedy = "vboxkit sandbox create" if status.stale else None
         yield Finding("sandbox", "warning" if status.stale else "ok", detail, remedy)
+        return
+    try:
+        if host.system in {"debian", "ubuntu"} and not _has_virtualbox():
+            check_namespaces()
+    except SetupError as error:
+        detail = f"none, and none can be made: {error.message}"
+        yield Finding("sandbox", "warning", detail, error.hint)
     else:
         yield Finding("sandbox", "ok", "none")
 
 
-_CHECKS: tuple[Callable[[], Iterable[Finding]], ...] = (
-    _python,
-    _virtualbox,
-    _kernel_driver,
+def _has_virtualbox() -> bool:
+    try:
+        installation.find()
+    except SetupError:
+        return False
+    return True
+
+
+_CHECKS: tuple[Callable[[Host], Iterable[Finding]], ...] = (
+    doctor_software.python,
+    doctor_software.virtualbox,
+    doctor_kernel.kernel_driver,
+    doctor_kernel.kvm,
+    doctor_kernel.processor,
+    doctor_kernel.group,
     _memory,
     _disk,
     _temporary_folder,
+    _ports,
     _sandbox,
 )

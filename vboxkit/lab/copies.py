@@ -65,7 +65,12 @@ def content_digest(vbox: VirtualBox, source: ImageSource) -> str:
 
 
 def copy(
-    vbox: VirtualBox, source: ImageSource, name: str, *, extra_data: Mapping[str, str]
+    vbox: VirtualBox,
+    source: ImageSource,
+    name: str,
+    *,
+    folder: Path | None,
+    extra_data: Mapping[str, str],
 ) -> Machine:
     """
     Make a full copy of an image's machine or snapshot; it needs nothing of the original.
@@ -90,6 +95,7 @@ def copy(
         source=com,
         options=[],
         deadline=Deadline(vbox.settings.progress_timeout),
+        folder=folder,
         extra_data=extra_data,
     )
     return Machine(machine._api, copied, machine.settings)  # noqa: SLF001 - a machine of the same VirtualBox

@@ -82,6 +82,7 @@ def leased_fork(
             start=start,
             timeout=timeout,
             kind=kind,
+            folder=places.machine_folder,
             extra_data={TAG_LEASE: lease.encoded(), TAG_IMAGE: image.digest},
         )
         leases.write(places.leases, msgspec.structs.replace(lease, machine=forked.id))

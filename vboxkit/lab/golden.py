@@ -196,7 +196,9 @@ def build_first(
 
 def _make(build: Build, source: ImageSource) -> Machine:
     if source.appliance is not None:
-        machine = build.vbox.appliances.import_(source.appliance, name=build.name)
+        machine = build.vbox.appliances.import_(
+            source.appliance, name=build.name, folder=build.places.machine_folder
+        )
         build.machine = machine
         with machine.edit():
             for key, value in build.tags.items():
@@ -207,7 +209,13 @@ def _make(build: Build, source: ImageSource) -> Machine:
             what="another process's fork",
             timeout=build.vbox.settings.progress_timeout,
         ):
-            machine = copies.copy(build.vbox, source, build.name, extra_data=build.tags)
+            machine = copies.copy(
+                build.vbox,
+                source,
+                build.name,
+                folder=build.places.machine_folder,
+                extra_data=build.tags,
+            )
         build.machine = machine
     if source.hardware:
         with machine.edit():

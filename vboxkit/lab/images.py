@@ -193,6 +193,8 @@ class ImageSource:
             raise StorageError(
                 f"image {self.name!r}: cannot read {self.appliance}: {error.strerror}",
                 operation="read the appliance",
+                hint="give the path of an .ova that is there, or the name of a built-in image:"
+                " tiny, debian",
             ) from error
 
     def digest(self, version: Sequence[int], *, content: str | None = None) -> str:

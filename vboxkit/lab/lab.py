@@ -12,6 +12,7 @@ from vboxkit.core.processes import ProcessId
 from vboxkit.core.steps import step
 from vboxkit.core.waiting import Deadline
 from vboxkit.errors import CleanupError, NotFoundError, VBoxKitError
+from vboxkit.guest import preload
 from vboxkit.lab import images, leases, reaper
 from vboxkit.lab import refresh as refreshing
 from vboxkit.lab.forking import leased_fork
@@ -22,7 +23,7 @@ from vboxkit.lab.upkeep import keep_small
 from vboxkit.lab.vm import VM
 from vboxkit.machines.many import fork_many
 from vboxkit.machines.virtualbox import VirtualBox, connect
-from vboxkit.settings import Settings
+from vboxkit.settings import Settings, in_user_home
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +61,8 @@ class Lab(Shelf):
 
     def __init__(self, settings: Settings | None = None, *, session: str = "") -> None:
         self.settings = settings or Settings.load()
-        self.vbox: VirtualBox = connect(self.settings.home, settings=self.settings)
+        home = None if in_user_home(self.settings.home) else self.settings.home
+        self.vbox: VirtualBox = connect(home, settings=self.settings)
         self.places = Places(self.settings.home)
         self.session = session
         self._forks: dict[str, VM] = {}
@@ -148,6 +150,8 @@ class Lab(Shelf):
         def make(label: str) -> VM:
             with step(f"fork {origin.name}"):
                 vm = self._clone(origin, label, test, deadline, ttl)
+                if wait:
+                    preload.meanwhile()
                 vm.start_in_turn(deadline)
                 done = False
                 try:

@@ -191,6 +191,7 @@ def _fork(lab: Lab, build: golden.Build, below: Image) -> VM:
             start=False,
             timeout=deadline,
             kind=partial(VM, image=below, places=lab.places),
+            folder=lab.places.machine_folder,
             extra_data=build.tags,
         )
 

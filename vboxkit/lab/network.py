@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from ipaddress import IPv4Network
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from vboxkit.core.ports import lease_port
@@ -23,13 +21,15 @@ from vboxkit.lab import network_cards, network_guest
 from vboxkit.lab.images import ImageSource
 from vboxkit.lab.network_faults import Faulty
 from vboxkit.lab.network_internal import Internal
-from vboxkit.lab.network_member import Member, Recording
+from vboxkit.lab.network_member import Member
+from vboxkit.lab.network_seen import Seen
 from vboxkit.machines.many import fork_many
 from vboxkit.machines.states import ONLINE
 from vboxkit.net.process import SwitchProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from typing_extensions import Self
 
@@ -48,7 +48,7 @@ _SUBNET = "10.77.0.0/24"
 _DOMAIN = "internal"
 
 
-class PrivateNetwork(Faulty):
+class PrivateNetwork(Faulty, Seen):
     """
     A network of some machines, apart from all else; a context manager that ends it.
 
@@ -82,13 +82,13 @@ class PrivateNetwork(Faulty):
                 f"there is no private network of kind {kind!r}",
                 hint=f"one of {', '.join(get_args(Kind))}",
             )
+        super().__init__()
         self.name = name or f"net-{secrets.token_hex(3)}"
         self.kind: Kind = kind
         self.domain = _DOMAIN
         self.seed = seed
         self._lab = lab
         self._members: dict[str, Member] = {}
-        self._recording: Recording | None = None
         self._closed = False
         self._switch: SwitchProcess | Internal
         with ExitStack() as undo:
@@ -183,9 +183,50 @@ class PrivateNetwork(Faulty):
         with ExitStack() as undo:
             for vm in vms:
                 undo.callback(vm.destroy)
+            members = self._join(
+                dict(zip(names, vms, strict=True)), {}, owned=True, timeout=timeout
+            )
+            undo.pop_all()
+        return members
+
+    def add_all(
+        self,
+        vms: Mapping[str, VM],
+        *,
+        ips: Mapping[str, str] | None = None,
+        timeout: Timeout | None = None,
+    ) -> list[Member]:
+        """
+        Let several running machines take part at once: all, or none; see `add`.
+
+        Args:
+            vms: The machines, by their names there.
+            ips: The addresses of some of them, by name.
+            timeout: Seconds for the command in each guest.
+
+        Returns:
+            The members, in that order.
+
+        Example:
+            ``web, db = net.add_all({"web": one, "db": two}, ips={"db": "10.77.0.50"})``
+        """
+        return self._join(vms, ips or {}, owned=False, timeout=timeout)
+
+    def _join(
+        self,
+        vms: Mapping[str, VM],
+        ips: Mapping[str, str],
+        *,
+        owned: bool,
+        timeout: Timeout | None,
+    ) -> list[Member]:
+        if not vms:
+            return []
+        with ExitStack() as undo:
             members = []
-            for name, vm in zip(names, vms, strict=True):
-                members.append(self._plug_in(vm, name, owned=True))
+            # Those who ask for an address get it before others are given the lowest that is free.
+            for name in sorted(vms, key=lambda name: name not in ips):
+                members.append(self._plug_in(vms[name], name, ip=ips.get(name), owned=owned))
                 undo.callback(self._drop, name)
             with ThreadPoolExecutor(len(members), thread_name_prefix="join") as pool:
                 tasks = [pool.submit(member.configure, timeout=timeout) for member in members]
@@ -193,7 +234,7 @@ class PrivateNetwork(Faulty):
                     task.result()
             self._tell_names()
             undo.pop_all()
-        return members
+        return [self[name] for name in vms]
 
     def add(
         self,
@@ -311,45 +352,6 @@ class PrivateNetwork(Faulty):
             member._detach()  # noqa: SLF001 - of the same package
         finally:
             self._switch.leave(name)
-
-    # What is to be seen
-
-    def record(self, path: Path | str) -> Recording:
-        """
-        Write all frames into a pcap file, which is made new, as they were sent, faults or not.
-
-        There is one recording at a time: a former one stops.
-
-        Args:
-            path: Its folder must exist.
-
-        Raises:
-            StorageError: The file cannot be written; a former recording goes on.
-
-        Example:
-            ``with net.record("net.pcap"): ...``
-        """
-        recording = Recording(self, Path(path).absolute())
-        self._switch.record(recording.path)
-        self._recording = recording
-        return recording
-
-    def _stop(self, recording: Recording) -> None:
-        if self._recording is recording:
-            self._recording = None
-            self._switch.record(None)
-
-    def counts(self) -> Counter[tuple[str, ...]]:
-        """
-        Return how many frames met what, since the network was made.
-
-        Keys are ``("a", "received")`` (by the switch, from a), ``("a", "sent")`` (to a), and of
-        those that met a fault ``("a", "b", "drop")``, with the method's name or ``cut`` for a
-        partition and ``overrun`` for what was too much for a bandwidth.
-        """
-        found = self._switch.counts()
-        rows = [*found["ports"], *found["faults"]]
-        return Counter({tuple(row[:-1]): row[-1] for row in rows})
 
     # The end
 

@@ -39,7 +39,7 @@ class Internal:
         self._directory.remove(name)
 
     def fault(
-        self, kind: str, amount: float, between: Sequence[str] = (), *, jitter: float = 0.0
+        self, kind: str, amount: float | None, between: Sequence[str] = (), *, jitter: float = 0.0
     ) -> None:
         """Refuse: VirtualBox's switch is flawless."""
         del amount, between, jitter

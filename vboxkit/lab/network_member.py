@@ -1,4 +1,4 @@
-"""What is in a private network: its members, and the recording of what they send."""
+"""The members of a private network."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING
 from vboxkit.lab import network_cards, network_guest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from typing_extensions import Self
-
     from vboxkit.core.ports import PortLease
     from vboxkit.core.waiting import Timeout
+    from vboxkit.guest.ssh import SSH
     from vboxkit.lab.network import PrivateNetwork
     from vboxkit.lab.vm import VM
 
-__all__ = ["Member", "Recording"]
+__all__ = ["Member"]
 
 
 class Member:
@@ -53,6 +50,11 @@ class Member:
 
     def __repr__(self) -> str:
         return f"<Member {self.name!r} {self.ip} of {self._network!r}>"
+
+    @property
+    def ssh(self) -> SSH:
+        """The guest over SSH, by the machine's first adapter, and not by this network."""
+        return self.vm.ssh
 
     @property
     def mac(self) -> str:
@@ -96,29 +98,3 @@ class Member:
                 network_cards.unplug(self.vm.network[self.slot])
         finally:
             self._lease.release()
-
-
-class Recording:
-    """
-    A pcap file that frames are written to; a context manager that stops it.
-
-    Attributes:
-        path: The file.
-    """
-
-    def __init__(self, network: PrivateNetwork, path: Path) -> None:
-        self._network = network
-        self.path = path
-
-    def stop(self) -> None:
-        """Write no more frames; doing it twice does no harm."""
-        self._network._stop(self)  # noqa: SLF001 - of the same package
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def __repr__(self) -> str:
-        return f"<Recording {self.path} of {self._network!r}>"

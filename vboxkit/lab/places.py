@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from vboxkit.settings import in_user_home
+
 __all__ = ["TAG_HOST_KEY", "TAG_IMAGE", "TAG_LEASE", "Places", "disk_use"]
 
 #: Extra data of a machine: the lease under which it was made, and the image it comes from.
@@ -25,6 +27,11 @@ class Places:
     def machines(self) -> Path:
         """The machines' folders."""
         return self.home / "machines"
+
+    @property
+    def machine_folder(self) -> Path | None:
+        """`machines`; `None` where that is where VirtualBox makes machines anyway."""
+        return self.machines if in_user_home(self.home) else None
 
     @property
     def leases(self) -> Path:

@@ -16,7 +16,7 @@ from vboxkit.lab import images, leases
 from vboxkit.lab.places import TAG_IMAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from vboxkit.core.waiting import Timeout
     from vboxkit.lab.leases import Lease
@@ -71,7 +71,7 @@ def collect(
                         lines.append(_line(lease))
             except VBoxKitError as error:
                 left.append(f"{lease.name}: {error}")
-        _kill_strays(vbox)
+        _kill_strays(vbox, places, {lease.machine for lease in doomed})
         if left:
             raise CleanupError(
                 "not all leftovers could be removed:", left=left, hint="vboxkit gc, once more"
@@ -108,10 +108,10 @@ def reclaim(
         return
     with step(f"remove leftover {lease.name}"):
         (places.pool / f"{lease.name}.json").unlink(missing_ok=True)
-        machine = vbox.machines.find(lease.machine or lease.name)
+        machine = _find(vbox, places, lease)
         if machine is None or lease.purpose == "image":
             _let_end(vbox, lease, timeout)
-            machine = vbox.machines.find(lease.machine or lease.name)
+            machine = _find(vbox, places, lease)
         if machine is not None and _is_whole_image(places, machine):
             # Its build was over but for this file.
             leases.release(places.leases, lease.name)
@@ -124,6 +124,16 @@ def reclaim(
         if folder.exists():
             raise CleanupError(f"leftover {lease.name} is not gone:", left=[str(folder)])
         leases.release(places.leases, lease.name)
+
+
+def _find(vbox: VirtualBox, places: Places, lease: Lease) -> Machine | None:
+    """Return the machine of a lease, if there is one."""
+    machine = vbox.machines.find(lease.machine or lease.name)
+    if machine is None or places.machine_folder is None:
+        return machine
+    # The user's own machine may have got this name since.
+    ours = machine.folder.resolve().is_relative_to(places.machines.resolve())
+    return machine if ours else None
 
 
 def _let_end(vbox: VirtualBox, lease: Lease, timeout: Timeout) -> None:
@@ -206,12 +216,23 @@ def _close_media(vbox: VirtualBox, folder: Path) -> None:
             close(medium)
 
 
-def _kill_strays(vbox: VirtualBox) -> None:
-    """End VM processes of this home whose machine does not exist any more."""
+def _kill_strays(vbox: VirtualBox, places: Places, ours: Collection[str]) -> None:
+    """
+    End VM processes of this home whose machine does not exist any more.
+
+    Args:
+        vbox: The VirtualBox.
+        places: The lab's folders.
+        ours: The UUIDs of what was removed: in the user's own VirtualBox only these are ended.
+            Processes of other homes look there as if they belonged to it.
+    """
     for process, arguments in processes.find(
         argument=_VM_ARGUMENT,
         environment=vbox._api.environment,  # noqa: SLF001 - what leads to this VBoxSVC
     ):
+        machine = arguments[arguments.index(_VM_ARGUMENT) + 1]
+        if places.machine_folder is not None and machine not in ours:
+            continue
         # Looked up now: other processes register machines and start them meanwhile.
-        if arguments[arguments.index(_VM_ARGUMENT) + 1] not in vbox.machines:
+        if machine not in vbox.machines:
             processes.kill(process)

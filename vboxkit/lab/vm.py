@@ -17,6 +17,7 @@ from vboxkit.lab import refresh as refreshing
 from vboxkit.lab import rewind as rewinding
 from vboxkit.lab.checkpoint import Checkpoint
 from vboxkit.lab.evidence import evidence_of, save_evidence
+from vboxkit.lab.faults import GuestClock, GuestDisk
 from vboxkit.lab.forking import leased_fork
 from vboxkit.lab.handover import HandOver
 from vboxkit.lab.images import Image, address
@@ -97,6 +98,16 @@ class VM(Fork, HandOver, Waits):
         )
 
     @cached_property
+    def disk(self) -> GuestDisk:
+        """The space in the guest's file systems: ``fill``, ``free``."""
+        return GuestDisk(self)
+
+    @cached_property
+    def clock(self) -> GuestClock:
+        """The guest's clock: ``jump``, ``back``."""
+        return GuestClock(self)
+
+    @cached_property
     def _line(self) -> SerialLine:
         file = self.serial.file or self.folder / "serial.log"
         return SerialLine(self, file, self.log_folder / "serial-earlier.log")
@@ -119,12 +130,14 @@ class VM(Fork, HandOver, Waits):
         resumed = self.state in {MachineState.SAVED, MachineState.ABORTED_SAVED}
         super().start(mode=mode, timeout=timeout)
         if resumed:
-            self.ssh.before_next = refreshing.clock_line
+            self.ssh.before_next = self.clock.line
+        else:
+            self.clock.forget()
 
     def resume(self) -> None:
         """Let a paused guest go on; its clock is set with the first command."""
         super().resume()
-        self.ssh.before_next = refreshing.clock_line
+        self.ssh.before_next = self.clock.line
 
     def refresh(self, *names: Refresh) -> None:
         """
@@ -297,6 +310,7 @@ class VM(Fork, HandOver, Waits):
         rewinding.rewind(self, self.image)
         self._line.forget()
         self._forget_ssh()
+        self.clock.forget()
         with budget.may_start(self.memory_mb, what=self._subject(), timeout=deadline):
             self.start(timeout=deadline)
         return self.wait_ready(timeout=deadline)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from vboxkit.core.steps import step
 from vboxkit.core.waiting import Deadline
 from vboxkit.errors import InvalidStateError, NotFoundError
 from vboxkit.guest import readiness
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from vboxkit.guest.console import SerialLog
     from vboxkit.guest.readiness import Condition
     from vboxkit.guest.ssh import SSH
+    from vboxkit.lab.faults import GuestClock
     from vboxkit.machines.guest_control import GuestSession
     from vboxkit.machines.network import Forward
 
@@ -47,6 +49,8 @@ class Waits(Machine):
         def ssh(self) -> SSH: ...  # noqa: D102
         @property
         def console(self) -> SerialLog: ...  # noqa: D102
+        @property
+        def clock(self) -> GuestClock: ...  # noqa: D102
         def evidence(self) -> str: ...  # noqa: D102
 
     def wait(self, condition: Condition, *, timeout: Timeout | None = None) -> Met:
@@ -79,7 +83,8 @@ class Waits(Machine):
             name=self._subject(),
         )
         limit = self.settings.boot_timeout if timeout is None else timeout
-        return wait_for(condition, around, timeout=limit)
+        with step(f"{self._subject()}: wait for {condition}"):
+            return wait_for(condition, around, timeout=limit)
 
     def wait_ready(self, *, timeout: Timeout | None = None) -> Self:
         """
@@ -209,7 +214,10 @@ class Waits(Machine):
             # It would set the clock with the first command, roughly, and hide how wrong it was.
             self.ssh.before_next = None
         guest = self.ssh if session is None else session
-        return clock.sync(guest, deadline, name=self._subject())
+        wrong = clock.sync(guest, deadline, name=self._subject())
+        if self.clock.jumped:
+            self.clock.let_go()
+        return wrong
 
     def _alive(self) -> None:
         state = self.state

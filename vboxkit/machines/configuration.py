@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vboxkit.machines import applying, describing, resizing
 from vboxkit.machines.base import api_call
 from vboxkit.machines.hardware import MachineHardware
 
@@ -36,6 +35,8 @@ class ConfigurableMachine(MachineHardware):
         Example:
             ``Path("web.json").write_text(machine.describe().to_json())``
         """
+        from vboxkit.machines import describing  # with all devices, few need it
+
         return describing.describe(self)
 
     @api_call("apply a record")
@@ -68,6 +69,8 @@ class ConfigurableMachine(MachineHardware):
         Example:
             ``machine.apply({"memory_mb": 2048, "cpu": {"pae": True}})``
         """
+        from vboxkit.machines import applying
+
         applying.apply(self, record, only=only, ignore=ignore)
 
     @api_call("resize")
@@ -108,6 +111,8 @@ class ConfigurableMachine(MachineHardware):
         Example:
             ``machine.resize(memory_mb=4096, cpus=4, rollback_on_failure=True)``
         """
+        from vboxkit.machines import resizing
+
         resizing.resize(
             self,
             memory_mb=memory_mb,

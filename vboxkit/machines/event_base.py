@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
     from vboxkit.com.api import Api
 
-__all__ = ["Event", "array", "choice", "flag", "number", "part", "read", "text"]
+__all__ = ["Event", "array", "choice", "flag", "kinds", "number", "part", "read", "text"]
 
-#: How each kind of `VBoxEventType` is read; filled by the modules that define them.
+#: How each kind of `VBoxEventType` is read; filled by the modules that define them, see `kinds`.
 KINDS: dict[str, type[Event]] = {}
 
 
@@ -46,6 +46,15 @@ class Event:
             cls.SOURCE = source
         if kind:
             KINDS[kind] = cls
+
+
+def kinds() -> dict[str, type[Event]]:
+    """Return all kinds that have a class; the first call loads them, which takes 30 ms."""
+    from vboxkit.machines import event_kinds, vm_event_kinds
+
+    # Importing them has filled the table.
+    _ = event_kinds, vm_event_kinds
+    return KINDS
 
 
 def _field(raw: str, convert: Callable[[Api, Any, str], Any]) -> Any:
@@ -111,7 +120,7 @@ def read(api: Api, com: Any, machine_id: str | None) -> Event:
     """
     now = datetime.now(timezone.utc)
     kind = api.name("VBoxEventType", com.type)
-    cls = KINDS.get(kind, Event)
+    cls = kinds().get(kind, Event)
     values: dict[str, Any] = {"machine_id": machine_id}
     if cls is not Event:
         try:

@@ -20,6 +20,7 @@ from vboxkit.settings import cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from typing_extensions import Self
 
@@ -141,6 +142,7 @@ def fork(
     start: bool,
     timeout: Timeout,
     kind: Callable[[Api, Any, Settings], F],
+    folder: Path | None = None,
     extra_data: Mapping[str, str] | None = None,
 ) -> F:
     """
@@ -153,6 +155,7 @@ def fork(
         start: Whether to start it.
         timeout: For the whole.
         kind: Makes the result, called like the class `Machine`.
+        folder: Where its folder is made (absolute), instead of the default machine folder.
         extra_data: Written before the fork is registered.
     """
     deadline = Deadline(timeout)
@@ -179,6 +182,7 @@ def fork(
                 source=snapshot.com.machine,
                 options=["Link"],
                 deadline=deadline,
+                folder=folder,
                 extra_data=extra_data,
             )
             forked = kind(machine._api, com, machine.settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, overload
 
+from vboxkit.core.fault import Fault
 from vboxkit.errors import NotFoundError
 from vboxkit.machines import forwards, network_policy
 from vboxkit.machines.forwards import Forward, read_forwards, write_forward
@@ -64,6 +65,49 @@ class Network:
 
     def __iter__(self) -> Iterator[NetworkAdapter]:
         return map(self._adapter, range(len(self)))
+
+    def unplug(self, slot: int = 0) -> Fault:
+        """
+        Pull the cable of an adapter; works on a running machine too.
+
+        The guest sees that its link is down. Over SSH by this adapter a command then raises
+        `CommandTimeoutError` or `GuestConnectionError` when its time is up; after `plug` the next
+        one works again, if need be by a new connection.
+
+        Args:
+            slot: Of the adapter.
+
+        Returns:
+            What plugs it in again: ``with vm.network.unplug(): ...``, or ``.mend()``.
+
+        Raises:
+            NotFoundError: There is no such adapter.
+            InvalidStateError: The machine is saved: VirtualBox would not heed it.
+
+        Example:
+            ``with vm.network.unplug(): ...``
+        """
+        adapter = self[slot]
+        was = adapter.cable_connected
+        adapter.cable_connected = False
+
+        def mend() -> None:
+            # A machine that was destroyed has no cable, and one that had it out keeps it so.
+            if was and self._machine.registered:
+                adapter.cable_connected = True
+
+        return Fault(f"the cable of {adapter._subject()} is out", mend)
+
+    def plug(self, slot: int = 0) -> None:
+        """
+        Plug the cable of an adapter in; doing it twice does no harm. Errors as of `unplug`.
+
+        Example:
+            ``vm.network.unplug(); vm.network.plug()``
+        """
+        adapter = self[slot]
+        if not adapter.cable_connected:  # plugged in anew, a guest would lose its connections
+            adapter.cable_connected = True
 
     def forwards(self) -> list[Forward]:
         """Return the port forwards of all enabled NAT adapters."""

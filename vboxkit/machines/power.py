@@ -40,6 +40,9 @@ _FALLBACK = "VBoxInternal/HM/FallbackToIEM"
 #: (1: if the host has them). A guest that encrypts with them copies files ten times as fast.
 _INSTRUCTIONS = ("VBoxInternal/CPUM/IsaExts/AESNI", "VBoxInternal/CPUM/IsaExts/SHA")
 
+#: What VirtualBox calls a machine whose process went away.
+_CRASHED = frozenset({MachineState.ABORTED, MachineState.ABORTED_SAVED})
+
 _EVENTS = ("OnMachineStateChanged", "OnSessionStateChanged")
 #: The longest wait for an event in one go, in seconds. Python runs signal handlers only in between,
 #: so Ctrl-C needs some such bound; looking at the state at each costs next to nothing, and sees
@@ -74,7 +77,8 @@ def start(machine: MachineProperties, *, mode: StartMode, timeout: Timeout) -> N
         raise DriverNeededError(
             f"{machine._subject()}: mode {mode!r} needs VirtualBox's kernel driver, which is"
             " missing",
-            hint="mode='driverless' emulates the machine, or install the kernel driver",
+            hint="mode='driverless' emulates the machine; or install the kernel driver: vboxkit"
+            " doctor says how",
         )
     with step(f"{machine._subject()}: start ({mode})"):
         if mode == "driverless":
@@ -307,6 +311,30 @@ def end_vm(machine: MachineProperties, what: str, *, timeout: Timeout) -> None:
             if machine.state not in OFFLINE:
                 raise
     _wait_gone(machine, pid, deadline)
+
+
+def crash(machine: MachineProperties, *, timeout: Timeout) -> None:
+    """See `Machine.crash`."""
+    deadline = Deadline(timeout)
+    pid = machine.session_pid
+    if machine.state not in ONLINE or pid is None:
+        raise unfit(
+            machine,
+            "Running",
+            "Paused",
+            operation="crash",
+            problem="there is no VM process to end",
+            hint="start() it first",
+        )
+    with step(f"{machine._subject()}: crash"):
+        try:
+            process = processes.ProcessId.of(pid)
+        except ProcessLookupError:
+            pass  # it has just ended
+        else:
+            processes.kill(process, timeout=deadline.remaining)
+        wait_for_state(machine, _CRASHED, timeout=deadline)
+        _wait_gone(machine, pid, deadline)
 
 
 def _wait_gone(machine: MachineProperties, pid: int | None, deadline: Deadline) -> None:

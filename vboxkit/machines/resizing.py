@@ -215,6 +215,8 @@ def _plug(machine: MachineHardware, cpus: int | None) -> None:
 
 
 def _restore(machine: MachineHardware, before: _Before) -> None:
+    if _Before(machine.memory_mb, machine.cpus, machine.cpu.plugged) == before:
+        return  # nothing was changed yet: the machine was locked, for one
     try:
         if machine.state in ONLINE:
             _replug(machine, before)

@@ -88,6 +88,24 @@ class RunnableMachine(MachineProperties):
         """
         power.end_vm(self, "power off", timeout=self.settings.shutdown_timeout)
 
+    @api_call("crash")
+    def crash(self) -> None:
+        """
+        End the VM's process at once, as a power cut or a crash of the host would.
+
+        The guest loses what it has not written, and VirtualBox has no say in it: the machine is
+        then Aborted, and `start` boots it. Waits until VirtualBox knows, for
+        `Settings.shutdown_timeout` seconds at most.
+
+        Raises:
+            InvalidStateError: There is no running VM.
+            WaitTimeoutError: VirtualBox did not notice.
+
+        Example:
+            ``vm.crash(); vm.start(); vm.wait_ready()``
+        """
+        power.crash(self, timeout=self.settings.shutdown_timeout)
+
     @api_call("save the state")
     def save_state(
         self, *, timeout: Timeout | None = None, on_update: ProgressHook | None = None

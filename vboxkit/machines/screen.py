@@ -16,7 +16,7 @@ from vboxkit.machines.live import LivePart
 if TYPE_CHECKING:
     from vboxkit.core.waiting import Timeout
 
-__all__ = ["Screen", "Screenshot"]
+__all__ = ["Pixels", "Screen", "Screenshot"]
 
 #: Seconds between two looks: reading one takes about as long.
 _POLL = 0.3
@@ -80,6 +80,28 @@ class Screenshot:
         return ocr.read_text(self.png, language=language)
 
 
+@dataclass(frozen=True)
+class Pixels:
+    """
+    What a screen showed at a moment, as colours.
+
+    Attributes:
+        rgba: Four bytes a pixel: red, green, blue, and one that says nothing; row by row from the
+            top.
+        width: In pixels.
+        height: In pixels.
+    """
+
+    rgba: bytes = field(repr=False)
+    width: int
+    height: int
+
+    def row(self, number: int) -> list[tuple[int, int, int]]:
+        """Return the colours of a row, from the left; 0 is the topmost."""
+        line = self.rgba[4 * self.width * number : 4 * self.width * (number + 1)]
+        return list(zip(line[0::4], line[1::4], line[2::4], strict=True))
+
+
 class Screen(LivePart):
     """
     The screen of a machine that runs: ``machine.screen``; paused ones show what they last did.
@@ -109,6 +131,38 @@ class Screen(LivePart):
             InvalidStateError: There is no running VM.
             NotFoundError: There is no such monitor.
         """
+        self._check(monitor)
+        with self._session("take a screenshot") as session:
+            display = session.console.display
+            width, height, *_ = display.getScreenResolution(monitor)
+            kind = self._api.value("BitmapFormat", "PNG")
+            png = bytes(display.takeScreenShotToArray(monitor, width, height, kind))
+        return Screenshot(png, int(width), int(height), f"{self._subject()} ({self._state()})")
+
+    def pixels(self, *, width: int, height: int, monitor: int = 0) -> Pixels:
+        """
+        Take a screenshot of another size, as colours; VirtualBox scales it.
+
+        Args:
+            width: In pixels.
+            height: In pixels.
+            monitor: 0 for the first.
+
+        Raises:
+            InvalidStateError: There is no running VM.
+            NotFoundError: There is no such monitor.
+
+        Example:
+            >>> vm.screen.pixels(width=80, height=50).row(0)[0]             # doctest: +SKIP
+            (0, 0, 0)
+        """
+        self._check(monitor)
+        with self._session("take a screenshot") as session:
+            kind = self._api.value("BitmapFormat", "RGBA")
+            taken = session.console.display.takeScreenShotToArray(monitor, width, height, kind)
+        return Pixels(bytes(taken), width, height)
+
+    def _check(self, monitor: int) -> None:
         count = self._machine.graphics.monitors
         if not 0 <= monitor < count:
             raise NotFoundError(
@@ -119,12 +173,6 @@ class Screen(LivePart):
                 operation="take a screenshot",
                 hint=f"0 to {count - 1}; graphics.monitors is their number",
             )
-        with self._session("take a screenshot") as session:
-            display = session.console.display
-            width, height, *_ = display.getScreenResolution(monitor)
-            kind = self._api.value("BitmapFormat", "PNG")
-            png = bytes(display.takeScreenShotToArray(monitor, width, height, kind))
-        return Screenshot(png, int(width), int(height), f"{self._subject()} ({self._state()})")
 
     def image(self) -> Any:
         """Take a screenshot and return it as an image of Pillow's; see `Screenshot.image`."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar, Union, overload
 
-from vboxkit.machines import event_kinds, vm_event_kinds
 from vboxkit.machines.base import ComObject, api_call
-from vboxkit.machines.event_base import KINDS, Event
+from vboxkit.machines.event_base import Event
+from vboxkit.machines.event_base import kinds as known_kinds
 from vboxkit.machines.events import EventStream, Listener, Subscription
 from vboxkit.machines.locks import locked
 from vboxkit.machines.parts import choose, invalid
@@ -38,9 +38,6 @@ _CONSOLE = {
 }
 _USUAL = ("console", "guest")
 
-# Importing them has filled the table.
-_ = event_kinds, vm_event_kinds
-
 
 def _names(obj: ComObject, kinds: Sequence[Kind]) -> list[str]:
     """Return VirtualBox's names of kinds, all but those that others wait for if there are none."""
@@ -58,7 +55,7 @@ def _names(obj: ComObject, kinds: Sequence[Kind]) -> list[str]:
             msg = f"{obj._subject()}: a kind of event is a name or a class of events, not {kind!r}"
             raise TypeError(msg)
         # A base class stands for the kinds below it.
-        below = [name for name, cls in KINDS.items() if issubclass(cls, kind)]
+        below = [name for name, cls in known_kinds().items() if issubclass(cls, kind)]
         known = obj._api.names("VBoxEventType")
         if kind is Event:
             return _names(obj, ())
@@ -69,7 +66,7 @@ def _names(obj: ComObject, kinds: Sequence[Kind]) -> list[str]:
 
 
 def _source(name: str) -> str | None:
-    cls = KINDS.get(name)
+    cls = known_kinds().get(name)
     return None if cls is None else cls.SOURCE
 
 
@@ -231,7 +228,7 @@ class WatchedMachine(MachineProperties):
         """
         names = _names(self, kinds)
         for name in names if kinds else ():
-            cls = KINDS.get(name)
+            cls = known_kinds().get(name)
             if cls is not None and cls.SOURCE == "virtualbox" and not _about_machines(cls):
                 raise invalid(
                     self,

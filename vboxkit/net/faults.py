@@ -127,6 +127,11 @@ class Faults:
         self._rules[place] = Rule(kind, amount, jitter, key)
         self._changed()
 
+    def unset(self, kind: str, *between: str) -> None:
+        """End a fault, so that what is set for more members counts for these as well."""
+        self._rules.pop((kind, frozenset(between)), None)
+        self._changed()
+
     def partition(self, groups: Sequence[Collection[str]]) -> None:
         """
         Cut the network: what is in different groups does not hear each other.

@@ -140,9 +140,9 @@ class SwitchProcess:
         self._ask("leave", name=name)
 
     def fault(
-        self, kind: str, amount: float, between: Sequence[str] = (), *, jitter: float = 0.0
+        self, kind: str, amount: float | None, between: Sequence[str] = (), *, jitter: float = 0.0
     ) -> None:
-        """Set a fault, see `Faults.set`."""
+        """Set a fault, see `Faults.set`; with `None` end it, see `Faults.unset`."""
         self._ask("fault", kind=kind, amount=amount, between=list(between), jitter=jitter)
 
     def partition(self, groups: Sequence[Collection[str]]) -> None:

@@ -61,8 +61,11 @@ class Server:
         self.switch.remove_port(name)
         self.directory.remove(name)
 
-    def fault(self, *, kind: str, amount: float, between: list[str], jitter: float) -> None:
-        """Set a fault."""
+    def fault(self, *, kind: str, amount: float | None, between: list[str], jitter: float) -> None:
+        """Set a fault; `None` ends it."""
+        if amount is None:
+            self.switch.faults.unset(kind, *between)
+            return
         self.switch.faults.set(kind, amount, *between, jitter=jitter)
 
     def partition(self, *, groups: list[list[str]]) -> None:

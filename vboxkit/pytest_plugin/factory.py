@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vboxkit.errors import CleanupError
-from vboxkit.pytest_plugin import markers, report
+from vboxkit.pytest_plugin import markers, replay, report
 from vboxkit.pytest_plugin.limits import limits
 
 if TYPE_CHECKING:
@@ -75,7 +75,20 @@ class VMFactory:
         Example:
             ``servers = vm_factory.many(3)``
         """
-        built = self._image(image)
+        return self.make(count, self._image(image), name=name)
+
+    def make(
+        self, count: int, built: Image, *, name: str | None = None, connected: bool = False
+    ) -> Sequence[VM]:
+        """
+        Fork an image that was built, whatever the marker says of the image; see `many`.
+
+        Args:
+            count: How many.
+            built: The image.
+            name: The beginning of their names.
+            connected: Leave the cables in, whatever the marker says.
+        """
         wanted = markers.wanted(self._node)
         options = limits(self._request.config)
         timeout = options.timeout
@@ -95,7 +108,7 @@ class VMFactory:
                     vm.start()
                     vm.wait_ready(timeout=timeout)
                 self._ready(vm)
-                if wanted.network is not None:
+                if wanted.network is not None and not connected:
                     vm.network.policy(wanted.network)
         finally:
             # Of machines that were not made.
@@ -169,16 +182,8 @@ class VMFactory:
         if self._lab.vbox.machines.find(vm.id) is None:
             return  # the test destroyed it
         vm.keep()
-        notes = self._request.config.stash[report.NOTES]
-        notes.kept.append([vm.name, self._node.nodeid, self._command()])
-
-    def _command(self) -> str:
-        """Return how to call vboxkit for the home of these machines."""
-        import shlex
-
-        from vboxkit.settings import Settings
-
-        home = self._lab.settings.home
-        if Settings.load().home == home:
-            return "vboxkit"
-        return f"VBOXKIT_HOME={shlex.quote(str(home))} vboxkit"
+        config = self._request.config
+        test = replay.label(config, vm, self._node.nodeid)
+        config.stash[report.NOTES].kept.append(
+            [vm.name, self._node.nodeid, replay.command(config, vm), test]
+        )

@@ -8,6 +8,7 @@ import pytest
 
 from vboxkit.pytest_plugin.factory import VMFactory
 from vboxkit.pytest_plugin.markers import wanted
+from vboxkit.pytest_plugin.networks import VMNetworks
 from vboxkit.pytest_plugin.options import settings_arguments
 from vboxkit.pytest_plugin.session import open_lab, say_once_that_it_is_emulated
 
@@ -31,9 +32,11 @@ __all__ = [
     "vm_image_of_test",
     "vm_lab",
     "vm_module",
+    "vm_network",
     "vm_pool",
     "vm_provision",
     "vm_ready",
+    "vm_self",
     "vm_session",
     "vm_settings",
     "vms",
@@ -190,6 +193,23 @@ def vm(vm_factory: VMFactory) -> VM:
 
 
 @pytest.fixture
+def vm_self(request: pytest.FixtureRequest, vm: VM) -> VM:
+    """
+    Give `vm` as ``self.vm``, to the tests of a ``unittest.TestCase``, which take no arguments.
+
+    Example::
+
+        @pytest.mark.usefixtures("vm_self")
+        class TestKernel(unittest.TestCase):
+            def test_name(self):
+                self.assertEqual(self.vm.ssh.succeed("uname -s").strip(), "Linux")
+    """
+    if request.instance is not None:
+        request.instance.vm = vm
+    return vm
+
+
+@pytest.fixture
 def vms(request: pytest.FixtureRequest, vm_factory: VMFactory) -> Sequence[VM]:
     """
     Give several machines of this test's own, made at once: ``@pytest.mark.vm(count=3)``.
@@ -201,6 +221,33 @@ def vms(request: pytest.FixtureRequest, vm_factory: VMFactory) -> Sequence[VM]:
             assert len({vm.ssh.succeed("cat /proc/sys/kernel/random/uuid") for vm in vms}) == 3
     """
     return vm_factory.many(wanted(request.node).count)
+
+
+@pytest.fixture
+def vm_network(
+    request: pytest.FixtureRequest, vm_lab: Lab, vm_factory: VMFactory
+) -> Iterator[VMNetworks]:
+    """
+    Make machines on a private network: ``vm_network(names, *, seed=None, pcap=False, ...)``.
+
+    They reach each other by name and by address, over a switch of ours that needs no rights, and
+    loses, delays, corrupts and cuts on demand. All is gone after the test. A failure's report
+    shows the seed of the faults, which is the same in each run; with ``pcap=True`` the frames are
+    then in ``--vm-artifacts``. Example::
+
+        def test_partition(vm_network):
+            net = vm_network(["web", "db"])
+            assert net["web"].ssh.run("ping -c 1 db").ok
+            with net.partition({"web"}, {"db"}):
+                assert not net["web"].ssh.run("ping -c 1 -W 1 db").ok
+            net.drop(30)
+
+    More arguments: ``image=``, ``ips={"db": "10.77.0.50"}``, ``subnet=``, and ``kind="internal"``
+    for VirtualBox's own network, which needs its kernel driver and has no faults.
+    """
+    made = VMNetworks(request, vm_lab, vm_factory)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="class")

@@ -14,6 +14,7 @@ __all__ = ["add_options", "check_image", "check_options", "required", "settings_
 
 _APPLIANCES = (".ova", ".ovf")
 _NAMES = ("tiny", "debian")
+_HOMES = ("isolated", "user")  # as in the settings, which are not loaded yet
 
 
 class _Choice(NamedTuple):
@@ -51,10 +52,12 @@ def add_options(parser: pytest.Parser) -> None:
         ),
         (
             "home",
-            "DIR",
+            "isolated|user|DIR",
             (
-                "the VirtualBox home of the tests' machines and images (default: one of vboxkit's"
-                " own in the user's cache folder, apart from the user's machines)"
+                "the VirtualBox home of the tests' machines and images: 'isolated' (default), one"
+                " of vboxkit's own in the user's cache folder, whose tests neither see nor touch"
+                " the user's machines; 'user', the user's own VirtualBox, in which only what"
+                " vboxkit made is ever removed; or a folder (./NAME for one that is to be made)"
             ),
         ),
     ):
@@ -178,11 +181,19 @@ def _check_keep(_config: pytest.Config, value: str, _: Path, where: str) -> str:
 
 
 def _check_home(_config: pytest.Config, value: str, folder: Path, where: str) -> str:
-    path = folder / Path(value).expanduser()
+    if value in _HOMES:
+        return value
+    right = f"{', '.join(map(repr, _HOMES))}, or the path of a folder, which is made if missing"
     if not value:
-        raise pytest.UsageError(f"{where}: right: the path of a folder, which is made if missing")
+        raise pytest.UsageError(f"{where}: right: {right}")
+    path = folder / Path(value).expanduser()
     if path.exists() and not path.is_dir():
-        raise pytest.UsageError(f"{where}: {path} is a file; right: the path of a folder")
+        raise pytest.UsageError(f"{where}: {path} is a file; right: {right}")
+    if Path(value).name == value and not path.exists() and value not in {".", ".."}:
+        # A slip of the pen would make a folder, without a word.
+        raise pytest.UsageError(
+            f"{where}: there is no home {value!r}; right: {right} (then as ./{value})"
+        )
     return str(path)
 
 

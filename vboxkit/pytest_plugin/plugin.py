@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vboxkit.pytest_plugin import limits, markers, options, report, shared
+from vboxkit.core import signals
+from vboxkit.pytest_plugin import (
+    gather,
+    limits,
+    markers,
+    networks,
+    options,
+    replay,
+    report,
+    shared,
+    workers,
+)
 from vboxkit.pytest_plugin.fixtures import (
     vbox,
     vm,
@@ -20,9 +31,11 @@ from vboxkit.pytest_plugin.fixtures import (
     vm_image_of_test,
     vm_lab,
     vm_module,
+    vm_network,
     vm_pool,
     vm_provision,
     vm_ready,
+    vm_self,
     vm_session,
     vm_settings,
     vms,
@@ -41,9 +54,11 @@ __all__ = [
     "vm_image_of_test",
     "vm_lab",
     "vm_module",
+    "vm_network",
     "vm_pool",
     "vm_provision",
     "vm_ready",
+    "vm_self",
     "vm_session",
     "vm_settings",
     "vms",
@@ -54,12 +69,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare options and ini values."""
     options.add_options(parser)
     limits.add_options(parser)
+    gather.add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse wrong options before anything runs; declare the marker."""
     options.check_options(config)
     limits.check_options(config)
+    gather.check_options(config)
     config.addinivalue_line("markers", markers.LINE)
     config.stash[report.NOTES] = report.Notes()
     config.pluginmanager.register(report.Summary(config), "vboxkit-summary")
@@ -75,10 +92,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(markers.PARAMETER, chosen, ids=names)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse wrong arguments of the marker before anything runs."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None]:
+    """Refuse wrong arguments of the marker; tell xdist which tests belong together."""
     for item in items:
         markers.check(item)
+    workers.group(config, items)
+    yield
+    workers.name_groups(config, items)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -88,10 +111,22 @@ def pytest_runtest_makereport(
     """Remember whether the test failed; add what its machines look like then."""
     made = yield
     report.complete(item, made)
+    networks.complete(item, made)
+    if made.failed:
+        # Then: a snapshot writes a lot into VBox.log, whose end is part of the report.
+        replay.note_failure(item)
     return made
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Begin anew: a test that is run once more has not failed yet."""
+    item.stash[report.FAILED] = False
+    signals.defer_alarm()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
     """Put shared machines back before the test, where its marker says so."""
+    signals.defer_alarm()
     shared.rewind(item)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,9 @@ import pytest
 
 if TYPE_CHECKING:
     from vboxkit.lab.vm import VM
+    from vboxkit.pytest_plugin.timeline import Timeline
 
-__all__ = ["FAILED", "NOTES", "VMS", "Notes", "Summary", "complete"]
+__all__ = ["FAILED", "NOTES", "TIMELINE", "VMS", "Notes", "Summary", "complete", "name_of"]
 
 #: Whether a test (or one of a class, a module) that has machines failed so far.
 FAILED = pytest.StashKey[bool]()
@@ -25,7 +27,8 @@ class Notes:
 
     Attributes:
         lines: A sentence each; equal ones are shown once.
-        kept: A machine each that was kept: how it is called, whose it was, how to get in.
+        kept: A machine each that was kept: how it is called, whose it was, how vboxkit is called,
+            and the test whose state can be replayed, if one can be.
     """
 
     lines: list[str] = field(default_factory=list)
@@ -33,6 +36,8 @@ class Notes:
 
 
 NOTES = pytest.StashKey[Notes]()
+#: What the machines of this process did; once the first of them is wanted.
+TIMELINE: pytest.StashKey[Timeline] = pytest.StashKey()
 
 #: Notes travel as an attribute of a report: so they reach the process that writes the summary
 #: also from a worker of xdist, and from one that is killed a moment later.
@@ -44,14 +49,17 @@ def complete(item: pytest.Item, report: pytest.TestReport) -> None:
     from vboxkit.pytest_plugin import artifacts, shared
 
     vms = shared.machines_of(item)
+    files: list[str] = []
     if report.failed and vms:
         # A machine that tests share is kept if one of them failed.
         for node in item.listchain():
             node.stash[FAILED] = True
-        report.sections += [(f"vm {_name(vm)}", _describe(vm)) for vm in vms]
+        report.sections += [(f"vm {name_of(vm)}", _describe(vm)) for vm in vms]
         files = artifacts.save(item, vms)
         if files:
             report.sections.append(("vm files", "\n".join(files)))
+    if TIMELINE in item.config.stash:
+        item.config.stash[TIMELINE].complete(item, report, vms, files)
     notes = item.config.stash[NOTES]
     if notes.lines or notes.kept:
         setattr(report, _ATTRIBUTE, {"lines": notes.lines[:], "kept": notes.kept[:]})
@@ -59,8 +67,8 @@ def complete(item: pytest.Item, report: pytest.TestReport) -> None:
         notes.kept.clear()
 
 
-def _name(vm: VM) -> str:
-    # repr() has the name and never asks VirtualBox, which may be what went away.
+def name_of(vm: VM) -> str:
+    """Return a machine's name without asking VirtualBox, which may be what went away."""
     return repr(vm).split("'")[1]
 
 
@@ -103,9 +111,12 @@ class Summary:
         self._add(notes.lines, notes.kept)
         if self._kept:
             terminalreporter.section("virtual machines that were kept")
-            for name, test, command in self._kept:
+            for name, test, command, replayed in self._kept:
                 terminalreporter.write_line(f"{name}  of {test}")
                 terminalreporter.write_line(f"    get in: {command} ssh {name}")
+                if replayed:
+                    line = f"    replay: {command} replay {shlex.quote(replayed)}"
+                    terminalreporter.write_line(line)
             terminalreporter.write_line(f"remove them: {self._kept[0][2]} gc --kept")
         for line in self._lines:
             terminalreporter.write_line(f"vboxkit: {line}")

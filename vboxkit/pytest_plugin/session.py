@@ -35,7 +35,9 @@ def say_once_that_it_is_emulated() -> None:
 @contextmanager
 def open_lab(config: pytest.Config, settings: Settings) -> Iterator[Lab]:
     """Connect, remove what earlier runs left; at the end, remove what is left of this one."""
-    with ending(_terminated):
+    from vboxkit.pytest_plugin.timeline import recording
+
+    with ending(_terminated), recording(config):
         lab = _connect(config, settings)
         notes = config.stash[report.NOTES]
         if _emulated(settings):

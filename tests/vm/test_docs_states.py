@@ -1,0 +1,37 @@
+"""The examples of ``docs/state-space.md`` run, and print what the page says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.doc_blocks import Block, blocks, prepare, run
+
+if TYPE_CHECKING:
+    from vboxkit import VM, VirtualBox
+
+pytestmark = pytest.mark.vm
+
+PAGE = Path(__file__).parents[2] / "docs" / "state-space.md"
+#: None where only the tests are, as for the wheel.
+BLOCKS = blocks(PAGE) if PAGE.exists() else []
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.name)
+def test_an_example_prints_what_the_page_says(
+    vbox: VirtualBox, vm: VM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: Block
+) -> None:
+    """No error, the same output, and nothing that stands on the machine."""
+    monkeypatch.chdir(tmp_path)
+    prepare()
+    assert block.difference(run(block, vbox, vm=vm)) == ""
+    assert vm.linked_clones() == []
+    assert len(vm.snapshots) == 0
+
+
+def test_every_example_was_found() -> None:
+    """Each block of Python of the page is one of them, and has its output."""
+    text = PAGE.read_text(encoding="utf-8")
+    assert text.count("```python\n") == text.count("```text\n") == len(BLOCKS) == 2
