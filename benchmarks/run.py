@@ -40,6 +40,7 @@ FAMILIES = (
     "guest",
     "guest_files",
     "readiness",
+    "ovf",
 )
 
 
