@@ -44,6 +44,7 @@ FAMILIES = (
     "states",
     "suite",
     "suite_debian",
+    "ovf",
 )
 
 

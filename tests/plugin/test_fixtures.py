@@ -228,7 +228,7 @@ def test_warnings_as_errors(vm_run: Runs) -> None:
             request.getfixturevalue("vm").ssh.succeed("true")
         """
     )
-    result = vm_run("-W", "error")
+    result = vm_run("-W", "error", "-p", "no:asyncio")
     result.assert_outcomes(passed=2)
     assert result.stdout.str().count("machines are emulated") <= 1
     assert "EmulatedWarning" not in result.stdout.str()

@@ -83,7 +83,7 @@ def test_a_build_that_fails_leaves_nothing(vm_lab: Lab) -> None:
     source = replace(images.source_of("tiny"), name="mute", ready_text="NEVER-SAID")
     lab_settings = vm_lab.settings
     before = vm_lab.vbox.machines.names()
-    vm_lab.vbox.settings = replace(lab_settings, boot_timeout=6.0)
+    vm_lab.vbox.settings = replace(lab_settings, boot_timeout=15.0)
     try:
         with pytest.raises(WaitTimeoutError) as caught:
             vm_lab.image(source)
