@@ -217,7 +217,7 @@ def test_missing_tools(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     monkeypatch.setattr("vboxkit.host.apt.os.geteuid", lambda: 1000)
     here = {"apt-get": "/usr/bin/apt-get", "newuidmap": "/usr/bin/newuidmap"}
     monkeypatch.setattr("vboxkit.host.apt.shutil.which", lambda name, **_: here.get(name))
-    with pytest.raises(SetupError, match="sudo apt-get install mmdebstrap e2fsprogs mount"):
+    with pytest.raises(SetupError, match="sudo apt-get install mmdebstrap mount e2fsprogs"):
         debian.appliance()
     assert not list((cache / "debian").glob("*.partial*"))
 
