@@ -214,6 +214,9 @@ class SSH(Running, Files, Tunnels, HandOver):
             )
         except LateError as late:
             message = f"{self.name}: {line!r} did not end within {allowed:.3g} s; {late}"
+            if not late.ended and self._evidence is not None:
+                # It may be paused, as by a full disk of the host: that is in the first line.
+                message += "".join(f" ({it})" for it in self._evidence().splitlines()[:1])
             ended = self._note(result(None))
             raise CommandTimeoutError(message, result=ended, hint=late.hint) from late
         return self._note(result(code))
