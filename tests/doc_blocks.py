@@ -82,7 +82,8 @@ def blocks(page: Path) -> list[Block]:
 def prepare() -> None:
     """Put into the working folder what examples use."""
     iso(Path("debian.iso"))
-    shutil.copy(resources.resource("tiny/tiny.ova"), "tiny.ova")
+    for name in ("tiny.ova", "box.ova"):
+        shutil.copy(resources.resource("tiny/tiny.ova"), name)
     shutil.copy(resources.resource("tiny/insecure_key"), "key")
     Path("icon.png").write_bytes(_PNG)
     for name in ("src", "out", "elsewhere", "site"):

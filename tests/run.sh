@@ -142,7 +142,7 @@ inside() {
     # as there are CPUs, up to four: each guest takes one.
     local cpus
     cpus=$("$bin/python" -c 'import os; print(min(4, os.cpu_count() or 1))') || return
-    with_virtualbox python -m pytest -n "$cpus" --dist loadfile --vm-required tests/vbox tests/vm tests/plugin tests/site -m "not debian"
+    with_virtualbox python -m pytest -n "$cpus" --dist loadfile --vm-required tests/vbox tests/vm tests/plugin tests/site -m "not debian" --durations=25 --durations-min=20
 }
 
 # The Debian guest boots for minutes where it is emulated.

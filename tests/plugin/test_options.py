@@ -177,7 +177,7 @@ def test_markers(run: Runs) -> None:
     run.pytester.makeini("[pytest]\naddopts = --strict-markers\nmarkers =\n    vm: mine\n")
     run.pytester.makepyfile("import pytest\n@pytest.mark.vm\ndef test_it(): pass")
     run("--markers").stdout.fnmatch_lines(["@pytest.mark.vm(image=..., *): *"])
-    result = run("-W", "error", "-m", "vm")
+    result = run("-W", "error", "-p", "no:asyncio", "-m", "vm")
     result.assert_outcomes(passed=1)
 
 

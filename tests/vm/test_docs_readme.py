@@ -61,7 +61,11 @@ def own_home(tmp_path: Path) -> Iterator[dict[str, str]]:
     """Give a VirtualBox home in which all names are free; its server is ended."""
     home = tmp_path / "home"
     home.mkdir()
-    mine = {**isolation(home), "HOME": str(tmp_path)}  # where the folder of machines is
+    mine = isolation(home)
+    # The home has no say in where machines go: else they stay in the user's folder.
+    choose = "import sys, vboxkit; properties = vboxkit.connect().com.systemProperties"
+    choose += "; properties.defaultMachineFolder = sys.argv[1]"
+    run([sys.executable, "-c", choose, str(tmp_path / "machines")], tmp_path, mine)
     yield mine
     for server, _ in processes.find(argument="--auto-shutdown", environment=isolation(home)):
         processes.kill(server)
@@ -93,6 +97,7 @@ def test_machines_of_ones_own(tmp_path: Path, own_home: dict[str, str]) -> None:
     assert "2048" in said
     assert "4096" in said
     assert "web" in said.splitlines()[-1] or ".vdi" in said
+    assert (tmp_path / "machines" / "web" / "web.vbox").exists()
 
 
 def test_every_example_was_found() -> None:

@@ -263,9 +263,12 @@ def _guest_place(ssh: SSH, sight: Sight, *, ours: bool) -> Iterator[GuestPlace]:
         "cpus": str(sight.cpus or 1),
         "drop": drop or "dd if=$dir/disk iflag=nocache count=0",
     }
+    in_ram = sight.memory_kb("MemAvailable") // 8
+    # A tmpfs may be far smaller than the RAM.
+    in_ram = min([in_ram, *(left // 2 for at, left, _ in places if at == memory)])
     limits = {
         "disk": min((on_disk[1] if on_disk else 0) // 4 // _BLOCK_KB, _MOST),
-        "ram": min(sight.memory_kb("MemAvailable") // 8 // _BLOCK_KB, _MOST),
+        "ram": min(in_ram // _BLOCK_KB, _MOST),
     }
     try:
         yield GuestPlace(ssh, variables, limits, shell)

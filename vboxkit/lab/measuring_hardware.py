@@ -32,7 +32,7 @@ echo "@mounts"; cat /proc/mounts
 echo "@shell"; readlink -f /proc/$$/exe
 echo "@user"; id -u
 echo "@drop"; [ -w /proc/sys/vm/drop_caches ] && echo yes
-echo "@room"; for d in /tmp /var/tmp "$HOME"; do [ -w "$d" ] || continue
+echo "@room"; for d in /tmp /var/tmp "$HOME" /dev/shm /run; do [ -w "$d" ] || continue
   echo "$d $(df -Pk "$d" | tail -n 1)"; done
 echo "@end"
 """
