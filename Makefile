@@ -6,7 +6,7 @@ PYTHON ?= python3
 export PYTHON
 RUN := bash tests/run.sh
 
-.PHONY: help demo test test-debian lint unit docs bench clean
+.PHONY: help demo test test-debian lint unit docs bench fuzz clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make unit    the tests that need no VirtualBox"
 	@echo "make docs    the site, from docs/ and the docstrings, into site/"
 	@echo "make bench   the benchmarks"
+	@echo "make fuzz    the reader of appliances against any bytes, a minute"
 	@echo "make clean   remove what the others made here (the sandbox: vboxkit sandbox remove)"
 
 demo:
@@ -39,6 +40,9 @@ docs:
 
 bench:
 	@$(RUN) bench
+
+fuzz:
+	@$(RUN) fuzz
 
 clean:
 	@$(RUN) --clean

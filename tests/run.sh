@@ -150,6 +150,13 @@ debian() {
     with_virtualbox python -m pytest --vm-required tests/vm/test_debian.py
 }
 
+# The reader of appliances against bytes that nobody has thought of. Where atheris installs.
+fuzz() {
+    scratch=$(mktemp -d) || return
+    "$bin/python" -m pip install --quiet "atheris>=3" &&
+        PYTHONPATH=. "$bin/python" tests/ovf/fuzz.py "$scratch"
+}
+
 # What users install: the wheel, in an environment that cannot see this checkout. Its
 # dependencies, and what tests need, are kept from run to run.
 wheel() {
