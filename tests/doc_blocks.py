@@ -27,9 +27,9 @@ from tests.vbox.disks import forget, iso
 from vboxkit.core import resources
 
 if TYPE_CHECKING:
-    from vboxkit import Machine, VirtualBox
+    from vboxkit import Lab, Machine, VirtualBox
 
-__all__ = ["Block", "blocks", "prepare", "run"]
+__all__ = ["Block", "blocks", "difference_in_lab", "prepare", "run"]
 
 RUNS = "<!-- web runs -->"
 _BLOCK = re.compile(
@@ -99,6 +99,15 @@ def run(block: Block, vbox: VirtualBox, web: Machine | None = None, **more: obje
     with contextlib.redirect_stdout(out):
         exec(compile(block.code, block.name, "exec"), names)  # noqa: S102 - what a page shows
     return out.getvalue()
+
+
+def difference_in_lab(block: Block, lab: Lab) -> str:
+    """Run an example of a lab in the working folder; see `Block.difference`. No machine stays."""
+    before = set(lab._forks)  # not `vms()`, which has those of other processes
+    prepare()
+    different = block.difference(run(block, lab.vbox, lab=lab))
+    assert [vm for key, vm in lab._forks.items() if key not in before and not vm.gone] == []
+    return different
 
 
 def _clean(vbox: VirtualBox) -> None:

@@ -170,24 +170,21 @@ def test_a_machine_at_rest_is_copied(vm: VM, vm_lab: Lab) -> None:
     assert vm.ssh.succeed("cat /root/mark") == "here\n"
 
 
-def test_ctrl_c_in_the_middle(vm: VM, vm_lab: Lab) -> None:
-    """It ends with 130; files in the guest, its processes, and forks are gone."""
-    before, inside = there(vm_lab), vm.ssh.succeed(FOLDERS)
-    words = ["bench", vm.name, "--only", "fork,memory,disk", "--runs", "1"]
+def interrupted(lab: Lab, *words: str, when: tuple[str, ...]) -> tuple[str, str]:
+    """Send Ctrl-C when standard error has one of these; return both streams, from then on."""
     with subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "vboxkit", *words],
+        [sys.executable, "-W", "ignore", "-m", "vboxkit", "bench", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment() | {"VBOXKIT_HOME": str(vm_lab.places.home)},
+        env=environment() | {"VBOXKIT_HOME": str(lab.places.home)},
     ) as process:
         try:
             assert process.stderr is not None
             said = []
-            # The fork was made and destroyed by now, and files are being written.
             for line in process.stderr:
                 said.append(line)
-                if line.startswith("disk: write"):
+                if any(it in line for it in when):
                     break
             else:
                 raise AssertionError("".join(said))
@@ -197,6 +194,15 @@ def test_ctrl_c_in_the_middle(vm: VM, vm_lab: Lab) -> None:
             process.kill()
             raise
     assert process.returncode == 130, err
+    return out, err
+
+
+def test_ctrl_c_in_the_middle(vm: VM, vm_lab: Lab) -> None:
+    """It ends with 130; files in the guest, its processes, and forks are gone."""
+    before, inside = there(vm_lab), vm.ssh.succeed(FOLDERS)
+    # The fork was made and destroyed by then, and files are being written.
+    words = (vm.name, "--only", "fork,memory,disk", "--runs", "1")
+    out, err = interrupted(vm_lab, *words, when=("disk: write",))
     assert out == ""
     assert err.endswith("interrupted\n")
     assert "Traceback" not in err
@@ -209,24 +215,7 @@ def test_ctrl_c_while_forks_are_measured(vm_lab: Lab) -> None:
     """The fork that is under way is destroyed."""
     vm_lab.image("tiny")
     before = there(vm_lab)
-    with subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "vboxkit", "bench", "tiny", "--only", "fork"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment() | {"VBOXKIT_HOME": str(vm_lab.places.home)},
-    ) as process:
-        try:
-            assert process.stderr is not None
-            for line in process.stderr:
-                if "wait for SSH" in line or "start" in line:
-                    break
-            process.send_signal(signal.SIGINT)
-            _, err = process.communicate(timeout=120)
-        except BaseException:
-            process.kill()
-            raise
-    assert process.returncode == 130, err
+    interrupted(vm_lab, "tiny", "--only", "fork", when=("wait for SSH", "start"))
     assert there(vm_lab) == before
 
 

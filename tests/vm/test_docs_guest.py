@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.doc_blocks import Block, blocks, prepare, run
+from tests.doc_blocks import Block, blocks, difference_in_lab, prepare, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,11 +44,8 @@ def test_an_example_of_the_lab_prints_what_the_page_says(
     vm_lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: Block
 ) -> None:
     """No error, the same output, and no machine or image that stays."""
-    before = set(vm_lab._forks)  # not `vms()`, which has those of other processes
     monkeypatch.chdir(tmp_path)
-    prepare()
-    assert block.difference(run(block, vm_lab.vbox, lab=vm_lab)) == ""
-    assert [vm for key, vm in vm_lab._forks.items() if key not in before and not vm.gone] == []
+    assert difference_in_lab(block, vm_lab) == ""
     assert "docs-web" not in [image.name for image in vm_lab.images()]
 
 
