@@ -63,7 +63,25 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
         processes.kill(server)
 
 
-def _forks(environment: dict[str, str]) -> list[str]:
+@pytest.fixture
+def clean(environment: dict[str, str]) -> Iterator[None]:
+    """Leave no machine of a page behind: the next one may make its own of that name."""
+    yield
+    for words in (
+        ["gc", "--kept"],
+        *(["destroy", it, "--yes"] for it in _names(environment, "other")),
+    ):
+        subprocess.run(
+            [sys.executable, "-m", "vboxkit", *words],
+            env=environment,
+            check=True,
+            capture_output=True,
+            timeout=100,
+        )
+    assert _names(environment, "fork", "other") == []
+
+
+def _names(environment: dict[str, str], *kinds: str) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-m", "vboxkit", "ls", "--json"],
         env=environment,
@@ -72,11 +90,12 @@ def _forks(environment: dict[str, str]) -> list[str]:
         text=True,
         timeout=100,
     )
-    return [row["name"] for row in json.loads(done.stdout) if row["kind"] == "fork"]
+    return [row["name"] for row in json.loads(done.stdout) if row["kind"] in kinds]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+@pytest.mark.usefixtures("clean")
 @pytest.mark.parametrize("page", STORIES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_is_true(
     page: Path,
@@ -87,7 +106,9 @@ def test_a_page_is_true(
     """Each command ends as the page says, and prints what stands below it."""
     monkeypatch.chdir(tmp_path)
     prepare()
-    ran = play(page, tmp_path, environment, skip=SKIPPED, name=lambda: _forks(environment)[0])
+    ran = play(
+        page, tmp_path, environment, skip=SKIPPED, name=lambda: _names(environment, "fork")[0]
+    )
     typed = [
         command
         for fence in fences(page)
@@ -95,14 +116,6 @@ def test_a_page_is_true(
         for command in commands(fence)
     ]
     assert ran == sum(not command.line.startswith(tuple(SKIPPED)) for command in typed)
-    subprocess.run(
-        [sys.executable, "-m", "vboxkit", "gc", "--kept"],
-        env=environment,
-        check=True,
-        capture_output=True,
-        timeout=100,
-    )
-    assert _forks(environment) == []
 
 
 def test_the_stories_are_found() -> None:
