@@ -51,7 +51,9 @@ class Doer:
         key = "/etc/dropbear/dropbear_ed25519_host_key"
         vm.ssh.succeed(f"dropbear -a -p {_OWN} -r {key}")
         vm.wait_for_port(_OWN, timeout=_PATIENCE)
-        self.client = bare(vm, vm.network[0].forward(guest=_OWN).host_port)
+        port = vm.network[0].forward(guest=_OWN).host_port
+        self._connect = lambda: bare(vm, port)
+        self.client, self._listener = self._connect(), self._connect()
         self.stdin, self.stdout, _ = self.client.exec_command("exec sh")
         self.ways: list[float] = []
         self.ports = itertools.count(3000)
@@ -69,15 +71,24 @@ class Doer:
     def listen(self, number: int) -> Moment:
         """Let the guest's SSH server listen on a port; who connects is greeted from here."""
         begin = time.perf_counter()
-        self.transport.request_port_forward("0.0.0.0", number, handler=_greet)  # noqa: S104 - in the guest
+        self._listening.request_port_forward("0.0.0.0", number, handler=_greet)  # noqa: S104 - in the guest
         end = time.perf_counter()
         self.ways.append(end - begin)
         return begin, end
 
+    def hush(self) -> None:
+        """Let it listen no longer; Dropbear takes back no port, so its connection ends."""
+        self._listener.close()
+        self._listener = self._connect()
+
+    def close(self) -> None:
+        """End the connections."""
+        self.client.close()
+        self._listener.close()
+
     @property
-    def transport(self) -> paramiko.Transport:
-        """The connection."""
-        found = self.client.get_transport()
+    def _listening(self) -> paramiko.Transport:
+        found = self._listener.get_transport()
         assert found is not None
         return found
 
@@ -108,7 +119,7 @@ def bench(runs: int) -> list[Figure]:
     with vboxkit.Lab() as lab, lab.fork(lab.image("tiny")) as vm, ExitStack() as stack:
         hidden = _hide(stack.enter_context(lab.fork("tiny")))
         do = Doer(vm)
-        stack.callback(do.client.close)
+        stack.callback(do.close)
         ways = {
             "file": lambda: _file(vm, do),
             "port in the guest": lambda: _port(vm, do),
@@ -154,7 +165,10 @@ def _file(vm: VM, do: Doer) -> float:
 
 def _port(vm: VM, do: Doer) -> float:
     number = next(do.ports)
-    return late(lambda: vm.wait_for_port(number, timeout=_PATIENCE), lambda: do.listen(number))
+    try:
+        return late(lambda: vm.wait_for_port(number, timeout=_PATIENCE), lambda: do.listen(number))
+    finally:
+        do.hush()
 
 
 def _forward(vm: VM, do: Doer) -> float:
@@ -167,6 +181,7 @@ def _forward(vm: VM, do: Doer) -> float:
         )
     finally:
         rule.release()
+        do.hush()
 
 
 def _console(vm: VM, do: Doer) -> float:

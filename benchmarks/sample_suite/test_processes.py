@@ -55,12 +55,11 @@ def test_orphans_are_taken_over_by_init(vm: VM) -> None:
 
 
 def test_getty_is_started_again(vm: VM) -> None:
-    """Init looks after the consoles."""
-    old = vm.ssh.succeed("pidof getty | tr ' ' '\\n' | head -n1").strip()
+    """Init looks after the consoles: where it boots, from 5 s after the SSH server listens."""
+    both = "set -- $(pidof getty); test $# = 2"
+    old = vm.ssh.wait_until_succeeds(f"{both} && echo $1", timeout=60).strip()
     vm.ssh.succeed(f"kill -KILL {old}")
-    vm.ssh.wait_until_succeeds(
-        f"set -- $(pidof getty); test $# = 2 && test $1 != {old}", timeout=30
-    )
+    vm.ssh.wait_until_succeeds(f"{both} && test $1 != {old}", timeout=30)
 
 
 def test_a_named_pipe_joins_two_processes(vm: VM) -> None:
