@@ -1,4 +1,4 @@
-"""The same for a realistic guest, stock Debian, with the few tests that run on any guest."""
+"""The same for a realistic guest, stock Debian, with the twelve tests that run on any guest."""
 
 from __future__ import annotations
 

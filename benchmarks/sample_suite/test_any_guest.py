@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from vboxkit import VM
 
@@ -40,3 +42,33 @@ def test_a_process_goes_on_in_the_background(vm: VM) -> None:
 def test_nothing_of_another_test_is_here(vm: VM) -> None:
     """The folder of temporary files is as the image has it."""
     vm.ssh.succeed("test ! -e /tmp/mark && touch /tmp/mark")
+
+
+def test_a_tree_is_made_and_found(vm: VM) -> None:
+    """`find` sees each file once."""
+    found = vm.ssh.succeed("mkdir -p /root/t/a; touch /root/t/x /root/t/a/y; find /root/t -type f")
+    assert sorted(found.split()) == ["/root/t/a/y", "/root/t/x"]
+
+
+@pytest.mark.parametrize("mode", ["600", "4755"])
+def test_modes_are_kept(vm: VM, mode: str) -> None:
+    """Of files, as they were set."""
+    assert vm.ssh.succeed(f"touch /root/f; chmod {mode} /root/f; stat -c %a /root/f") == f"{mode}\n"
+
+
+def test_a_symbolic_link_is_followed(vm: VM) -> None:
+    """It reads as its target, and tells it."""
+    vm.ssh.succeed("echo here >/root/target; ln -s target /root/link")
+    assert vm.ssh.succeed("cat /root/link; readlink /root/link").split() == ["here", "target"]
+
+
+def test_a_hard_link_is_the_same_file(vm: VM) -> None:
+    """One inode with two names."""
+    seen = vm.ssh.succeed("cd /root; echo x >a; ln a b; echo y >>b; cat a; stat -c %h a")
+    assert seen.split() == ["x", "y", "2"]
+
+
+def test_a_file_is_edited_in_place(vm: VM) -> None:
+    """`sed -i` changes each line once."""
+    vm.ssh.succeed("seq 3 >/root/f; sed -i s/^/n/ /root/f")
+    assert vm.ssh.succeed("cat /root/f").split() == ["n1", "n2", "n3"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import random
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -72,26 +75,73 @@ def read_all(sock: socket.socket) -> bytes:
 
 
 def talk(port: int, data: bytes, *, host: str = "127.0.0.1") -> bytes:
-    """Connect, send, end that direction, and return all that comes back."""
+    """
+    Connect, send, end that direction, and return all that comes back.
+
+    If it stands still for a minute, all threads are printed.
+    """
     with socket.create_connection((host, port), timeout=60) as sock:
         sender = threading.Thread(target=_send, args=(sock, data))
         sender.start()
         sender.join(0.05 if len(data) > 1 << 16 else 60)
-        if not sender.is_alive():
+        try:
+            if not sender.is_alive():
+                sock.shutdown(socket.SHUT_WR)
+                return read_all(sock)
+            blocks, left = [], len(data)
+            while left and (block := sock.recv(1 << 16)):
+                blocks.append(block)
+                left -= len(block)
+            sender.join(60)
             sock.shutdown(socket.SHUT_WR)
-            return read_all(sock)
-        blocks, left = [], len(data)
-        while left and (block := sock.recv(1 << 16)):
-            blocks.append(block)
-            left -= len(block)
-        sender.join(60)
-        sock.shutdown(socket.SHUT_WR)
-        return b"".join(blocks) + read_all(sock)
+            return b"".join(blocks) + read_all(sock)
+        except TimeoutError:
+            faulthandler.dump_traceback(2)  # standard error, as pytest captures it
+            raise
 
 
 def _send(sock: socket.socket, data: bytes) -> None:
+    rest = memoryview(data)
     with suppress(OSError):  # who receives sees it as well
-        sock.sendall(data)
+        while rest:  # not sendall: its timeout is for all of it
+            rest = rest[sock.send(rest) :]
+
+
+def both_ways(port: int, data: bytes, *, seed: int, still: float) -> bytes:
+    """
+    Send until nothing more is taken; then read in pieces of any size while the rest is sent.
+
+    Args:
+        port: Where.
+        data: What.
+        seed: Of the sizes.
+        still: Seconds without a byte after which it stands still.
+
+    Raises:
+        TimeoutError: It stood still.
+    """
+    choose = random.Random(seed)  # noqa: S311 - sizes
+    with socket.create_connection(("127.0.0.1", port), timeout=still) as sock:
+        sock.settimeout(0.3)
+        sent = 0
+        with suppress(TimeoutError):
+            while sent < len(data):
+                sent += sock.send(data[sent : sent + (1 << 16)])
+        sock.settimeout(still)
+
+        def send() -> None:
+            rest = memoryview(data)[sent:]
+            while rest:  # not sendall: its timeout is for all of it
+                rest = rest[sock.send(rest) :]
+            sock.shutdown(socket.SHUT_WR)
+
+        with ThreadPoolExecutor(1) as pool:
+            sender = pool.submit(send)
+            got = bytearray()
+            while block := sock.recv(choose.choice((1, 100, 4096, 1 << 15, 1 << 18))):
+                got += block
+            sender.result()
+    return bytes(got)
 
 
 def tunnel_threads() -> list[str]:

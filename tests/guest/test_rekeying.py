@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from paramiko.common import MSG_GLOBAL_REQUEST, MSG_NEWKEYS
 
 from tests.guest.services import Service, echo, read_all
 from vboxkit.guest.replies import ReplyingTransport
@@ -84,6 +85,30 @@ def test_tunnels_go_on_with_new_keys(often: SSH, exchanges: list[bytes]) -> None
         assert there.error is back.error is None
     assert len(set(exchanges)) > 3
     assert often.run("true").ok
+
+
+def test_an_answer_is_not_mixed_up_with_new_keys(guest: Any, make_ssh: MakeSSH) -> None:
+    """A guest that wants new keys before it says where it listens is heard out."""
+    ssh = make_ssh(guest).connect()
+    server = guest.transports[-1]
+    answer, keys = (server._handler_table[kind] for kind in (MSG_GLOBAL_REQUEST, MSG_NEWKEYS))
+    asked: list[Any] = []
+
+    def keys_first(message: Any) -> None:
+        asked.append(message)
+        server._send_kex_init()
+
+    def answer_then(message: Any) -> None:
+        keys(message)
+        while asked:
+            answer(asked.pop())
+
+    server._handler_table |= {MSG_GLOBAL_REQUEST: keys_first, MSG_NEWKEYS: answer_then}
+    with Service(echo) as service, ssh.forward_remote(service.port) as tunnel:
+        assert tunnel.guest_port > 0
+        assert exchange(tunnel.guest_port, b"hello") == b"hello"
+    with pytest.raises(ConnectionRefusedError):
+        exchange(tunnel.guest_port, b"")
 
 
 def test_copies_go_on_with_new_keys(often: SSH, exchanges: list[bytes], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A machine laid out in a folder, for the doctor."""
+"""A machine laid out in a folder, for the doctor; and a place for the command to run in."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from vboxkit.cli import output
 from vboxkit.com import installation
 from vboxkit.host import doctor, doctor_kernel, doctor_software
 from vboxkit.host.findings import Host
 from vboxkit.host.sandbox import Sandbox, SandboxStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture
@@ -67,3 +68,15 @@ def lay(tmp_path: Path) -> Callable[..., Host]:
         return dataclasses.replace(usual, **more)  # type: ignore[arg-type]  # passed on as given
 
     return make
+
+
+@pytest.fixture
+def plain_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Run each test in a folder and a home of its own, with consoles of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VBOXKIT_HOME", str(tmp_path / "home"))
+    for name in ("VBOXKIT_DEBUG", "VBOXKIT_SANDBOX", "FORCE_COLOR", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    output._console.cache_clear()
+    yield
+    output._console.cache_clear()

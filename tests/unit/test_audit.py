@@ -85,8 +85,9 @@ def test_reading_is_no_change(tmp_path: Path) -> None:
 
 
 def test_a_whole_log_is_whole(tmp_path: Path) -> None:
-    """Nothing is found where nothing is wrong; an empty log is whole."""
+    """Nothing is found where nothing is wrong; an empty log is whole, and stays no log."""
     assert verify(tmp_path).damages == []
+    assert list(tmp_path.iterdir()) == []
     written(tmp_path, 5)
     assert verify(tmp_path).damages == []
     assert verify(tmp_path).lines == 5
@@ -205,6 +206,27 @@ def test_processes_share_one_chain(tmp_path: Path) -> None:
     assert verdict.damages == []
     assert verdict.lines == 100
     assert len({entry["pid"] for entry in entries(tmp_path)}) == 4
+
+
+def test_it_is_whole_while_others_write(tmp_path: Path) -> None:
+    """Whoever verifies meanwhile, while files get full, sees no cut, no gap and no half line."""
+    code = (
+        "import sys; from pathlib import Path; from vboxkit.core import audit\n"
+        "audit._FULL = 2000; log = audit.AuditLog(Path(sys.argv[1]))\n"
+        "for number in range(150):\n"
+        "    with log.change(f'set number {number}', 'machine'): pass\n"
+    )
+    looks = []
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path]) as process:
+        while process.poll() is None:
+            verdict = verify(tmp_path)
+            assert verdict.damages == []
+            looks.append(verdict.lines)
+            assert len(list(entries(tmp_path))) >= verdict.lines
+    assert process.returncode == 0
+    assert verify(tmp_path).lines == 150
+    assert len(set(looks)) > 3
+    assert looks == sorted(looks)
 
 
 def test_what_cannot_be_written_is_said_once(tmp_path: Path) -> None:

@@ -89,6 +89,39 @@ def test_ram_that_does_not_come_free(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.fail("there is no RAM")
 
 
+def test_ram_of_those_that_are_starting_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two that begin at once do not both find the same RAM free; it is nobody's afterwards."""
+    monkeypatch.setattr(processes, "available_memory_mb", lambda: 1500)
+    with (
+        budget.may_start(800, what="first", timeout=0),
+        pytest.raises(
+            WaitTimeoutError,
+            match="RAM: 1500 MiB are free, 1120 are needed, and 864 by those that are starting",
+        ),
+        budget.may_start(800, what="second", timeout=0.1),
+    ):
+        pytest.fail("there is no RAM")
+    with budget.may_start(800, what="second", timeout=0):
+        pass
+
+
+def test_ram_of_one_that_was_killed_is_nobodys(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it was about to take is not waited for."""
+    code = (
+        "import os, signal; from vboxkit.host import budget\n"
+        "with budget.may_start(800, what='machine', timeout=0): os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    assert list((cache / "starts").glob("*.mb"))
+    monkeypatch.setattr(processes, "available_memory_mb", lambda: 1500)
+    for _ in range(2):
+        with budget.may_start(800, what="machine", timeout=0):
+            pass
+    assert not list((cache / "starts").glob("*.mb"))
+
+
 @pytest.mark.parametrize("kind", ["file", "no folder"])
 def test_a_cache_that_cannot_be_written_to_holds_nobody_up(cache: Path, kind: str) -> None:
     """Nobody can take turns then, and machines start all the same."""

@@ -1,39 +1,28 @@
-"""The command without VirtualBox: help, usage, exit codes, errors as users see them, JSON."""
+"""The command without VirtualBox: help, usage, exit codes, errors as users see them."""
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
 import subprocess
 import sys
-import warnings
-from importlib import import_module, metadata
-from pathlib import Path
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 import pytest
 
 import vboxkit
-from vboxkit.cli import output, run, streams
 from vboxkit.cli.__main__ import COMMANDS, ELSEWHERE, cli, main
-from vboxkit.cli.live import _Lines, _Tree, showing
 from vboxkit.cli.state import State
-from vboxkit.cli.tour import _process
-from vboxkit.com import installation, xpcom
-from vboxkit.core.steps import step, subscribe
-from vboxkit.errors import (
-    EmulatedWarning,
-    NotFoundError,
-    SetupError,
-    WaitTimeoutError,
-)
-from vboxkit.host import doctor, sandbox, sandbox_entry
+from vboxkit.errors import NotFoundError, SetupError, WaitTimeoutError
+from vboxkit.host import doctor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("plain_command")
 
 _GROUPS = {"images": ["ls", "build", "rm", "prune"], "ovf": ["inspect", "verify", "build"]}
 _GROUPS["audit"] = ["show", "verify"]
@@ -45,18 +34,6 @@ _GROUPS["sandbox"] = ["create", "status", "run", "shell", "remove"]
 _ALL = [[name] for name in COMMANDS] + [[g, sub] for g, subs in _GROUPS.items() for sub in subs]
 
 
-@pytest.fixture(autouse=True)
-def _plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Run each test in a folder and a home of its own, with consoles of its own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("VBOXKIT_HOME", str(tmp_path / "home"))
-    for name in ("VBOXKIT_DEBUG", "VBOXKIT_SANDBOX", "FORCE_COLOR", "COLUMNS"):
-        monkeypatch.delenv(name, raising=False)
-    output._console.cache_clear()
-    yield
-    output._console.cache_clear()
-
-
 def _failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     """Let ``vboxkit doctor`` end with an error."""
 
@@ -64,53 +41,6 @@ def _failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         raise error
 
     monkeypatch.setattr(doctor, "examine", examine)
-
-
-@pytest.fixture
-def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look for VirtualBox in no place at all."""
-    monkeypatch.setattr(installation, "_candidates", lambda _: iter(()))
-    # Tests that ran before, in this process, may have found one.
-    monkeypatch.delitem(sys.modules, "vboxapi", raising=False)
-    monkeypatch.setattr(xpcom, "_open", None)
-
-
-class _Box:
-    """A sandbox that notes what it is asked for, and becomes nothing."""
-
-    now = sandbox.SandboxStatus(Path("/cache/sandbox"))
-    asked: list[tuple[str, Any]]
-
-    def __init__(self) -> None:
-        type(self).asked = []
-
-    def status(self) -> sandbox.SandboxStatus:
-        return self.now
-
-    def create(self, *, force: bool = False) -> sandbox.SandboxStatus:
-        self.asked.append(("create", force))
-        return _there()
-
-    def replace_process(self, command: list[str], **more: Any) -> NoReturn:
-        self.asked.append(("run", (command, more)))
-        raise SystemExit(7)
-
-    def shell(self) -> int:
-        return 5
-
-
-def _there(**more: Any) -> sandbox.SandboxStatus:
-    return sandbox.SandboxStatus(
-        Path("/cache/sandbox"), exists=True, virtualbox="7.2.22", python="3.13.1", **more
-    )
-
-
-@pytest.fixture
-def box(monkeypatch: pytest.MonkeyPatch) -> type[_Box]:
-    """Put a double in the sandbox's place."""
-    kind = type("Box", (_Box,), {"asked": []})
-    monkeypatch.setattr(sandbox, "Sandbox", kind)
-    return kind
 
 
 @pytest.mark.parametrize("words", _ALL, ids=" ".join)
@@ -290,120 +220,6 @@ def test_home_option_is_the_strongest(tmp_path: Path) -> None:
     assert state.settings.home == tmp_path / "other"
 
 
-# VirtualBox and the sandbox
-
-
-def test_without_virtualbox_and_sandbox(
-    monkeypatch: pytest.MonkeyPatch,
-    box: type[_Box],
-    nowhere: None,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """The error ends with the command that mends it, and JSON's place stays empty."""
-    for words in (["ls", "--json"], ["gc", "--json"], ["images", "ls", "--json"], ["ssh", "x"]):
-        assert main(words) == 3
-        shown = capsys.readouterr()
-        assert "error: there is no VirtualBox: looked in " in shown.err
-        assert ", and there is no sandbox\n" in shown.err
-        assert "  try: vboxkit sandbox create\n" in shown.err
-        assert not shown.out
-    assert box.asked == []
-
-
-def test_command_goes_on_in_the_sandbox(
-    monkeypatch: pytest.MonkeyPatch, box: type[_Box], nowhere: None, tmp_path: Path
-) -> None:
-    """Where only the sandbox has VirtualBox, the same command starts again inside."""
-    monkeypatch.setattr(box, "now", _there())
-    appliance = tmp_path / "box.ova"
-    appliance.touch()
-    words = ["--home", "h", "run", str(appliance), "--", "sh", "-c", "exit 3"]
-    with pytest.raises(SystemExit) as end:
-        main(words)
-    assert end.value.code == 7
-    [(what, (command, more))] = box.asked
-    assert (what, command) == ("run", ["python", "-m", "vboxkit", *words])
-    assert set(more["binds"]) == {tmp_path / "h", appliance}
-    assert (tmp_path / "h").is_dir()
-
-
-def test_stale_sandbox_is_not_entered(
-    monkeypatch: pytest.MonkeyPatch,
-    box: type[_Box],
-    nowhere: None,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """A sandbox of another version is an error with its remedy."""
-    monkeypatch.setattr(box, "now", _there(stale=True))
-    assert main(["ls"]) == 3
-    assert "  try: vboxkit sandbox create\n" in capsys.readouterr().err
-    assert box.asked == []
-
-
-def test_demo_makes_the_sandbox(
-    monkeypatch: pytest.MonkeyPatch, box: type[_Box], nowhere: None
-) -> None:
-    """The first command of a newcomer needs nothing before it."""
-    boxes: list[tuple[str, Any]] = []
-    monkeypatch.setattr(box, "__init__", lambda self: setattr(self, "asked", boxes))
-    with pytest.raises(SystemExit):
-        main(["demo"])
-    assert [what for what, _ in boxes] == ["create", "run"]
-
-
-def test_inside_the_sandbox_there_is_no_way_further_in(
-    monkeypatch: pytest.MonkeyPatch,
-    box: type[_Box],
-    nowhere: None,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """A sandbox whose VirtualBox is broken does not enter itself for ever."""
-    monkeypatch.setattr(box, "now", _there())
-    monkeypatch.setenv("VBOXKIT_SANDBOX", "/cache/sandbox")
-    assert main(["ls"]) == 3
-    said = capsys.readouterr().err
-    assert "error: there is no VirtualBox: looked in " in said
-    assert "no sandbox" not in said
-    assert box.asked == []
-
-
-def test_hint_with_a_path_can_be_pasted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder with a space in its name stays one word."""
-    monkeypatch.setattr(sandbox_entry, "__file__", "/my code/vboxkit/host/sandbox_entry.py")
-
-    def distribution(name: str) -> NoReturn:
-        raise metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(metadata, "distribution", distribution)
-    with pytest.raises(SetupError) as caught:
-        sandbox_entry.Package.running()
-    assert caught.value.hint == "python -m pip install -e '/my code'"
-
-
-def test_sandbox_run_leaves_arguments_alone(box: type[_Box]) -> None:
-    """What looks like an option belongs to the command, before and after ``--``."""
-    tail = ["python", "-m", "pytest", "-x", "--", "--help"]
-    for words in (["--", *tail], tail):
-        with pytest.raises(SystemExit) as end:
-            main(["sandbox", "run", *words])
-        assert end.value.code == 7
-        assert box.asked == [("run", (tail, {}))]
-
-
-def test_sandbox_status(
-    monkeypatch: pytest.MonkeyPatch, box: type[_Box], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The exit code says whether it can be used; JSON has all that is known."""
-    assert main(["sandbox", "status"]) == 1
-    assert "vboxkit sandbox create makes one" in capsys.readouterr().out
-    monkeypatch.setattr(box, "now", _there(created=1.0))
-    assert main(["sandbox", "status", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["virtualbox"] == "7.2.22"
-    assert found["folder"] == "/cache/sandbox"
-    assert main(["sandbox", "shell"]) == 5
-
-
 def test_doctor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A problem is exit code 1; a warning is not; the remedy is shown."""
     findings = [doctor.Finding("driver", "warning", "absent", None)]
@@ -419,125 +235,3 @@ def test_doctor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
         "detail": "full",
         "remedy": "vboxkit gc",
     }
-
-
-# What is shown
-
-
-def test_emulation_is_told_once_in_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The warning is a line of ours, without file and line number, and comes once."""
-
-    def examine() -> list[doctor.Finding]:
-        for _ in range(3):
-            warnings.warn("machines are emulated", EmulatedWarning, stacklevel=1)
-        return []
-
-    monkeypatch.setattr(doctor, "examine", examine)
-    assert main(["doctor"]) == 0
-    assert capsys.readouterr().err == "machines are emulated\n"
-
-
-def test_steps_as_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a terminal each step is a line, a failed one with its reason."""
-    with subscribe(_Lines(output.err())):
-        with pytest.raises(ValueError, match="bad"), step("outer"):
-            with step("inner"):
-                pass
-            raise ValueError("bad")
-        with step("noted") as noted:
-            noted.update(note="half")
-            noted.update(note="half")
-    said = capsys.readouterr().err.splitlines()
-    assert [line.partition(" (")[0] for line in said] == [
-        "outer ...",
-        "  ok: inner",
-        "FAILED: outer",
-        "noted ...",
-        "  ... half",
-        "ok: noted",
-    ]
-    assert said[2].endswith("ValueError: bad")
-
-
-def test_steps_as_a_tree() -> None:
-    """In a terminal what runs is drawn, and what has ended stays above."""
-    from rich.console import Console
-
-    screen = io.StringIO()
-    console = Console(file=screen, width=60, markup=False, highlight=False)
-    tree = _Tree(console, keep=True)
-    with subscribe(tree):
-        with step("outer") as outer:
-            with step("inner"):
-                pass
-            outer.update(percent=40, note="forty")
-            console.print(tree)
-        console.print(tree)
-    lines = [line.strip() for line in screen.getvalue().splitlines() if line.strip()]
-    assert "outer  40 %" in lines[0]
-    assert "forty" in lines[0]
-    assert "inner" in lines[1]
-    assert lines[2].split()[1] == "outer"
-    assert len(lines) == 4
-
-
-def test_quiet_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """Commands whose standard error belongs to a guest show no steps in a pipe."""
-    with showing(plain=False), step("secret"):
-        pass
-    assert capsys.readouterr().err == ""
-
-
-def test_numbers_for_people(tmp_path: Path) -> None:
-    """Times and sizes are short; disk use counts blocks, as sparse files are short as well."""
-    assert [output.duration(it) for it in (0.251, 61.0, 600, 86_400, 864_000)] == [
-        "0.25 s",
-        "61.0 s",
-        "10 min",
-        "24 h",
-        "10 days",
-    ]
-    assert output.age(None) == ""
-    assert output.size(5_816_320) == "5.8 MB"
-    (tmp_path / "file").write_bytes(b"x" * 100_000)
-    assert 100_000 <= output.disk_use(tmp_path) < 200_000
-
-
-def test_tables_in_narrow_terminals(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A table that does not fit becomes a list; one that fits, or has some room, stays."""
-    rows = [["a-rather-long-name", "Running", "", 1234]]
-    columns = ["name", "state", "image", "port>"]
-    for width, lines in (
-        ("30", ["a-rather-long-name", "  state: Running", "  port: 1234"]),
-        ("50", [" name                 state     image   port "]),
-    ):
-        monkeypatch.setenv("COLUMNS", width)
-        output._console.cache_clear()
-        output.table("", columns, rows)
-        said = [line for line in capsys.readouterr().out.splitlines() if line.strip()]
-        assert said[: len(lines)] == lines
-
-
-def test_words_of_a_command() -> None:
-    """One word is a shell line, several are arguments that no shell interprets."""
-    assert streams.command_line(["ls | wc"]) == "ls | wc"
-    assert streams.command_line(["sh", "-c", "exit 3"]) == ["sh", "-c", "exit 3"]
-
-
-def test_variables_for_the_command() -> None:
-    """A value may hold equals signs, and may be empty."""
-    param: Any = None
-    assert run._variables(param, param, ("A=b=c", "D=")) == {"A": "b=c", "D": ""}
-
-
-def test_processes_of_a_guest() -> None:
-    """Processes are told by pid and start; names may hold anything; kernel threads are not told."""
-    fields = "S {} 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 433 0"
-    assert _process(f"42 (a ) b) {fields.format(1)}") == (42, 433)
-    assert _process(f"2 (kthreadd) {fields.format(0)}") is None
-    assert _process(f"9 (kworker) {fields.format(2)}") is None
-    assert _process("garbage") is None

@@ -196,8 +196,20 @@ def test_each_system_has_its_own_commands(lay: Callable[..., Host]) -> None:
         assert program in remedies.virtualbox(host)
         if name != "debian":
             assert program in remedies.driver(host, oracle=False)
-    assert "brew" in remedies.virtualbox(dataclasses.replace(host, platform="darwin"))
-    assert "winget" in remedies.virtualbox(dataclasses.replace(host, platform="win32"))
+    apple, windows = (dataclasses.replace(host, platform=it) for it in ("darwin", "win32"))
+    assert "brew" in remedies.virtualbox(apple)
+    assert "winget" in remedies.virtualbox(windows)
+    for made, words in (
+        (remedies.set_variable, ("V", "x")),
+        (remedies.may_write, ("C:/tmp",)),
+        (remedies.loopback, ()),
+        (remedies.end, ([4, 711],)),
+    ):
+        told = [made(it, *words) for it in (host, windows)]
+        assert len(set(told)) == 2
+        assert not re.search(r"sudo|export|^kill", told[1])
+    assert remedies.end(windows, [4, 711]) == "taskkill /F /PID 4 /PID 711"
+    assert remedies.loopback(apple) == "sudo ifconfig lo0 up"
 
 
 # Room
@@ -322,6 +334,6 @@ def test_a_wrong_setting_is_a_problem(
     found = {it["name"]: it for it in json.loads(capsys.readouterr().out)}
     assert (found["settings"]["status"], found["settings"]["remedy"]) == (
         "problem",
-        "'boot_timeout'",
+        "there: 'boot_timeout'; then vboxkit config show",
     )
     assert "memory" in found

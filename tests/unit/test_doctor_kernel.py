@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.unit.somebody_else import as_nobody
 from tests.vbox.first_hour import reachable
-from vboxkit.host import doctor_kernel
+from vboxkit.com import installation
+from vboxkit.errors import EmulatedWarning
+from vboxkit.host import doctor_kernel, driverless
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -193,3 +196,31 @@ def test_group(lay: Callable[..., Host]) -> None:
     assert not list(doctor_kernel.group(dataclasses.replace(host, uid=0)))
     host.path("etc/group").write_text("root:x:0:\n")
     assert not list(doctor_kernel.group(host))
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="becomes somebody else")
+def test_a_driver_that_this_user_may_not_open(lay: Callable[..., Host], tmp_path: Path) -> None:
+    """It is not said to be missing: that is another remedy."""
+    host = lay()
+    assert not installation.driver_refused(host.root)
+    devices = [host.path(f"dev/{name}") for name in ("vboxdrv", "vboxdrvu")]
+    devices[0].parent.mkdir()
+    for device in devices:
+        device.touch(mode=0o600)
+    assert not installation.driver_refused(host.root)  # root may
+    with reachable(tmp_path):
+        assert as_nobody(lambda: installation.driver_refused(host.root)) is True
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_the_warning_says_why_machines_are_emulated(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, refused: bool
+) -> None:
+    """A driver that is missing, or one that this user may not open; the doctor has the rest."""
+    monkeypatch.setattr(driverless, "driver_refused", lambda: refused)
+    words = "may not open" if refused else "is missing"
+    with pytest.warns(EmulatedWarning, match=f"kernel driver .*{words}.*vboxkit doctor"):
+        process = driverless.launch(
+            "no-machine", "no-machine", installation=tmp_path, extra={}, log=tmp_path / "log"
+        )
+    assert process.wait(60)

@@ -20,7 +20,14 @@ def dead() -> ProcessId:
 
 def of(process: ProcessId, **more: object) -> leases.Lease:
     """Return a lease of some process."""
-    values = {"name": "web", "pid": process.pid, "started": process.started, "created": 1.0, **more}
+    values = {
+        "name": "web",
+        "pid": process.pid,
+        "started": process.started,
+        "began": process.began,
+        "created": 1.0,
+        **more,
+    }
     return leases.Lease(**values)  # type: ignore[arg-type]
 
 
@@ -58,6 +65,14 @@ def test_a_pid_that_came_again_does_not_keep_a_lease() -> None:
     me = ProcessId.current()
     assert not of(me).abandoned
     assert of(ProcessId(me.pid, me.started - 1000)).abandoned
+    assert me.began is not None
+    assert of(ProcessId(me.pid, me.started, me.began - 1000)).abandoned
+
+
+def test_a_clock_that_is_changed_abandons_nothing() -> None:
+    """The owner lives, whatever the time of day is said to be now."""
+    me = ProcessId.current()
+    assert not of(ProcessId(me.pid, me.started - 86_400, me.began)).abandoned
 
 
 def test_keep(tmp_path: Path) -> None:
@@ -111,4 +126,7 @@ def test_a_folder_that_is_not_there_holds_none(tmp_path: Path) -> None:
 
 def test_encoded_is_one_line() -> None:
     """It fits into extra data of a machine."""
-    assert "\n" not in of(ProcessId.current(), test="a\nb").encoded()
+    lease = of(ProcessId.current(), test="a\nb")
+    assert "\n" not in lease.encoded()
+    assert leases.name_in(lease.encoded()) == lease.name
+    assert leases.name_in("") == leases.name_in('{"name": 3}') == ""

@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from vboxkit.core import processes
@@ -59,8 +60,23 @@ def test_a_killed_child_is_not_alive(idle: subprocess.Popen[str]) -> None:
 def test_a_pid_that_came_again_is_another_process(idle: subprocess.Popen[str]) -> None:
     """The same number with another start time is not the same process."""
     child = ProcessId.of(idle.pid)
-    assert not replace(child, started=child.started - 100).alive
     assert child.alive
+    assert child.began is not None
+    assert not replace(child, began=child.began - 100).alive
+    # Where it is not known since when, the clock has to do.
+    assert replace(child, began=None).alive
+    assert not replace(child, began=None, started=child.started - 100).alive
+
+
+def test_a_clock_that_is_changed_ends_no_process(
+    idle: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The computer's clock is put on by a day, as after a long sleep: it is the same process."""
+    child, booted = ProcessId.of(idle.pid), psutil.boot_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: booted + 86_400)
+    assert ProcessId.of(idle.pid).started - child.started == pytest.approx(86_400)
+    assert child.alive
+    assert not replace(child, began=None).alive  # which is what the clock alone would say
 
 
 def test_kill_ends_and_waits(idle: subprocess.Popen[str]) -> None:
@@ -73,7 +89,7 @@ def test_kill_ends_and_waits(idle: subprocess.Popen[str]) -> None:
 
 def test_kill_spares_a_stranger(idle: subprocess.Popen[str]) -> None:
     """A pid that belongs to another process by now is not killed."""
-    stranger = replace(ProcessId.of(idle.pid), started=1.0)
+    stranger = replace(ProcessId.of(idle.pid), began=1.0)
     assert processes.kill(stranger)
     assert idle.poll() is None
 

@@ -225,18 +225,37 @@ def test_a_name_that_is_near_to_nothing_lists_all(tmp_path: Path) -> None:
         ("keep", "sometimes", "never"),
         ("start_mode", "sideways", "driverless"),
         ("boot_timeout", "soon", "a number of seconds"),
+        ("boot_timeout", "-1", "a number of seconds, 0 or more"),
+        ("lock_timeout", "nan", "a number of seconds, 0 or more"),
+        ("keep", "Allways", "try: 'always': one of never, failed, always"),
+        ("start_mode", "headles", "try: 'headless': one of auto,"),
+        ("audit", "flase", "try: 'false': one of true, false"),
     ],
 )
 def test_a_wrong_value_names_the_right_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, allowed: str
 ) -> None:
-    """Source, name, value and what would do."""
+    """Source, name, value and what would do, the nearest first."""
     monkeypatch.setenv(f"VBOXKIT_{name.upper()}", value)
     with pytest.raises(SettingsError, match="the environment") as caught:
         Settings.load(folder=tmp_path)
     assert isinstance(caught.value, ValueError)
     assert f"{name} = {value!r}" in str(caught.value)
     assert allowed in str(caught.value)
+
+
+def test_what_is_no_table_or_no_text(tmp_path: Path) -> None:
+    """Each says what is right; a [tool] that is none has nothing of ours."""
+    file = tmp_path / "pyproject.toml"
+    for content, said in (
+        ("[tool]\nvboxkit = 3\n", r"vboxkit = 3 is no table\n  try: \[tool\.vboxkit\]"),
+        ("[tool.vboxkit]\nimage = 3\n", r"image = 3: .*\n  try: a text in quotes"),
+    ):
+        file.write_text(content)
+        with pytest.raises(SettingsError, match=said):
+            Settings.load(folder=tmp_path)
+    file.write_text("tool = 3\n")
+    assert Settings.load(folder=tmp_path).image == "tiny"
 
 
 @pytest.mark.parametrize("content", [b"[tool.vboxkit\n", b"\xff\xfe", b"x = \n"])

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import vboxkit
-from tests.vbox.disks import forget
+from tests.vbox.disks import attach_big_disk, forget
+from tests.vbox.networks import delete_networks, networks
 from vboxkit.com.versions import create_machine
 from vboxkit.com.xpcom import isolation
 from vboxkit.core import processes, resources
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from vboxkit import Machine, Snapshot, VirtualBox
+    from vboxkit.machines.dhcp import DhcpServer
     from vboxkit.machines.medium import Medium
+    from vboxkit.machines.nat_networks import NatNetwork
 
 #: In the name of all that these tests make; tests of other processes may use the same home.
 PREFIX = f"vt{os.getpid()}-"
@@ -173,6 +176,35 @@ def make(vbox: VirtualBox, ova: Path, label: Callable[[str], str]) -> Callable[.
 def machine(make: Callable[..., Machine]) -> Machine:
     """Import a machine, powered off; it is destroyed after the test."""
     return make()
+
+
+@pytest.fixture
+def big(machine: Machine) -> Machine:
+    """Return a machine that takes a while to be copied: 200 MiB that cannot be compressed."""
+    attach_big_disk(machine, 200)
+    return machine
+
+
+@pytest.fixture
+def no_network_left(vbox: VirtualBox, nothing_left: None) -> Iterator[None]:
+    """Delete the networks that a test made, and check that none is left."""
+    yield
+    delete_networks(vbox, PREFIX)
+    assert networks(vbox, PREFIX) == set()
+
+
+@pytest.fixture
+def nat(vbox: VirtualBox, label: Callable[[str], str]) -> NatNetwork:
+    """Make a NAT network."""
+    return vbox.networks.nat.create(label("net"), network="10.9.0.0/24")
+
+
+@pytest.fixture
+def dhcp(vbox: VirtualBox, label: Callable[[str], str]) -> DhcpServer:
+    """Make a DHCP server for an internal network."""
+    return vbox.networks.dhcp.create(
+        label("lab"), ip_address="10.7.0.1", lower_ip="10.7.0.100", upper_ip="10.7.0.200"
+    )
 
 
 @pytest.fixture

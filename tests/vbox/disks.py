@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vboxkit import VirtualBox
+    from vboxkit import Machine, VirtualBox
 
-__all__ = ["fill", "forget", "iso", "read", "state_of"]
+__all__ = ["attach_big_disk", "fill", "forget", "iso", "read", "state_of"]
 
 
 def iso(path: Path) -> Path:
@@ -50,3 +51,26 @@ def forget(vbox: VirtualBox, folder: Path) -> None:
         if folder in medium.location.parents:
             medium.close()
     assert state_of(vbox, folder)[1] == set()
+
+
+def attach_big_disk(machine: Machine, size: int) -> None:
+    """Give a machine a second disk, of random content."""
+    api = machine._api
+    path = machine.folder / "big.vdi"
+    medium = api.virtualbox.createMedium(
+        "VDI",
+        str(path),
+        api.value("AccessMode", "ReadWrite"),
+        api.value("DeviceType", "HardDisk"),
+    )
+    medium.createBaseStorage(size << 20, [api.value("MediumVariant", "Fixed")]).waitForCompletion(
+        60_000
+    )
+    block = os.urandom(1 << 20)
+    with path.open("r+b") as file:
+        file.seek(2 << 20)  # behind the header
+        for _ in range(size - 1):
+            file.write(block)
+    with machine._changing() as com:
+        (controller, *_) = api.array(com, "storageControllers")
+        com.attachDevice(controller.name, 1, 0, api.value("DeviceType", "HardDisk"), medium)

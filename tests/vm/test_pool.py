@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -110,6 +111,18 @@ def test_bounds(vm_lab: Lab, vm_image: Image) -> None:
         assert caught.value.hint
     with pytest.raises(InvalidStateError, match="closed"):
         pool.take()
+
+
+def test_a_busy_host(vm_lab: Lab, vm_image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is made while more processes want a CPU than allowed; then it goes on by itself."""
+    busy = 3.0 * (os.cpu_count() or 1)
+    monkeypatch.setattr(os, "getloadavg", lambda: (busy, 0.0, 0.0))
+    with vm_lab.pool(vm_image, size=1, load=2.5) as pool:
+        with pytest.raises(WaitTimeoutError, match=r"load of at most 2\.5 on each CPU") as caught:
+            pool.take(timeout=0.5)
+        assert "3.00" in str(caught.value)
+        busy = 0.0
+        pool.wait_full()
 
 
 @pytest.mark.parametrize("size", [0, -1, 1.5, True])

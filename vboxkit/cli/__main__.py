@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 import shutil
 import sys
 from importlib import import_module
@@ -80,7 +81,7 @@ Examples:
   vboxkit run tiny -- uname -a
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 this machine is not ready (the message says what
-mends it), 130 interrupted; of run, ssh and sandbox run: the command's own.
+mends it), 130 interrupted; of run, ssh, replay --ssh and sandbox: the command's own.
 
 VBOXKIT_DEBUG=1 shows tracebacks, NO_COLOR=1 no colours.
 """
@@ -162,9 +163,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    asked = environment().get(completing.VARIABLE, "") if argv is None else ""
-    if asked:
-        return completing.complete(cli, asked)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Letters that the output has not, and names that are no text, are written by their numbers.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    if argv is None:
+        if asked := environment().get(completing.VARIABLE):
+            return completing.complete(cli, asked)
+        # paramiko loads invoke, 50 ms, for "Match exec" in an ssh_config, which no command reads.
+        # It does without. In this process alone: others may need it, as fabric does.
+        sys.modules.setdefault("invoke", None)  # type: ignore[arg-type]  # "not to be imported"
     with notices.shown(), ending(lambda number: SystemExit(128 + number)):
         try:
             try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,17 +32,17 @@ class _Since(click.ParamType):  # type: ignore[type-arg]  # generic for type che
         if isinstance(value, datetime):
             return value
         match = re.fullmatch(r"(\d+)\s*([smhdw])", value.strip())
-        if match:
-            return datetime.now(timezone.utc) - timedelta(seconds=int(match[1]) * _UNITS[match[2]])
         try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
+            if match:
+                span = timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+                return datetime.now(timezone.utc) - span
+            return datetime.fromisoformat(value).astimezone(timezone.utc)
+        except (ValueError, OverflowError):
             self.fail(
                 f"{value!r} is neither a span (90s, 10m, 1h, 2d) nor a date and time in ISO 8601",
                 param,
                 ctx,
             )
-        return moment.astimezone(timezone.utc)
 
 
 @click.group(epilog=_EPILOG)
@@ -76,7 +75,7 @@ def show(
     """
     found = list(_matching(state, vm=vm, since=since, user=user, failed=failed))
     if last is not None:
-        found = list(islice(reversed(found), last))[::-1]
+        found = found[-last:]
     if as_json:
         output.print_json(found)
         return

@@ -44,9 +44,11 @@ def clone(
 ) -> None:
     """Make a copy of a machine, which boots on its own; see also "vboxkit fork"."""
     from vboxkit.cli.live import showing
+    from vboxkit.core.steps import moving
 
     machine = state.machine(name, of_user=of_user)
-    with showing(keep=False, plain=False):
+    octets = 0 if linked else sum(disk.size_on_disk_bytes for disk in machine.storage.disks)
+    with showing(keep=False, plain=False), moving(octets or None):
         made = machine.clone(
             copy,
             linked=linked,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vboxkit.cli import completing, notices
+from vboxkit.cli.bars import bar
 from vboxkit.errors import InvalidStateError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def cp(state: State, *, source: str, target: str, recursive: bool) -> None:
             operation="cp",
             hint=f"vboxkit start {name} starts it",
         )
-    with vm.ssh as guest, _bar(f"{source} to {target}") as tell:
+    with vm.ssh as guest, bar(source if there_to else source_path) as tell:
         if there_to:
             _put(guest, Path(source_path), target_path, recursive=recursive, tell=tell)
         else:
@@ -72,7 +73,7 @@ def _put(
     target: str,
     *,
     recursive: bool,
-    tell: Callable[[int, int, str], object],
+    tell: Callable[[int, int, str], None] | None,
 ) -> None:
     if guest.exists(target) and guest.stat(target).kind == "folder":
         target = f"{target.rstrip('/')}/{source.resolve().name}"
@@ -88,7 +89,7 @@ def _get(
     target: Path,
     *,
     recursive: bool,
-    tell: Callable[[int, int, str], object],
+    tell: Callable[[int, int, str], None] | None,
 ) -> None:
     if target.is_dir():
         name = source.rstrip("/").rpartition("/")[2]
@@ -99,36 +100,3 @@ def _get(
         guest.get_tree(source, target, progress=tell)
     else:
         guest.get(source, target, progress=tell)
-
-
-class _bar:  # noqa: N801 - used as a function
-    """Shows how far it is, on a terminal's standard error and nowhere else."""
-
-    def __init__(self, title: str) -> None:
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
-        from rich.progress import TransferSpeedColumn as Speed
-
-        from vboxkit.cli import output
-
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(),
-            Speed(),
-            console=output.err(),
-            transient=True,
-            disable=not output.err().is_terminal,
-        )
-        self._task = self._progress.add_task(title, total=None)
-
-    def __enter__(self) -> Callable[[int, int, str], object]:
-        self._progress.start()
-        return self._tell
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def _tell(self, done: int, total: int, name: str) -> None:
-        self._progress.update(
-            self._task, completed=done, total=total or None, description=Path(name).name or name
-        )

@@ -7,7 +7,7 @@ import click
 from vboxkit.errors import SettingsError, SetupError, VBoxKitError
 from vboxkit.settings import environment
 
-__all__ = ["FAILED", "INTERRUPTED", "NOT_READY", "report", "say"]
+__all__ = ["FAILED", "INTERRUPTED", "NOT_READY", "WRONG_USAGE", "report", "say"]
 
 FAILED = 1
 #: Also click's.
@@ -66,5 +66,5 @@ def _parts(error: Exception) -> tuple[str, str, str]:
         more = [getattr(error, name, "") for name in ("evidence", "log")]
         return error.message, error.hint or "", "\n".join(text for text in more if text)
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename or 'no file'}", "", ""
+        return f"{error.strerror}{f': {error.filename}' if error.filename else ''}", "", ""
     return str(error), "", ""

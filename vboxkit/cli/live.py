@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.text import Text
 
-__all__ = ["showing"]
+__all__ = ["may_be_terminal", "showing"]
 
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
 _MARKS = {"ok": ("✓", "ok"), "failed": ("✗", "FAILED")}
@@ -37,7 +37,7 @@ def showing(*, keep: bool = True, plain: bool = True) -> Iterator[None]:
         keep: Finished steps stay on the screen; otherwise all is gone when the block ends.
         plain: Write lines where standard error is no terminal; otherwise nothing.
     """
-    if not plain and not _may_be_terminal():
+    if not plain and not may_be_terminal():
         yield  # rich takes 25 ms to load
         return
     console = output.err()
@@ -63,7 +63,7 @@ def showing(*, keep: bool = True, plain: bool = True) -> Iterator[None]:
         yield
 
 
-def _may_be_terminal() -> bool:
+def may_be_terminal() -> bool:
     """Return whether rich could take standard error for a terminal."""
     return sys.stderr.isatty() or not _FORCED.isdisjoint(environment())
 
@@ -128,7 +128,11 @@ class _Tree:
             line.append(f" {step.title}")
             if step.percent is not None:
                 line.append(f"  {step.percent} %", "cyan")
+            if (speed := step.bytes_per_second) is not None:
+                line.append(f"  {output.size(round(speed))}/s", "cyan")
             line.append(f"  {output.duration(time.time() - step.started)}", "cyan")
+            if (left := step.seconds_left) is not None:
+                line.append(f", about {output.left(left)} left", "cyan")
             if step.note:
                 line.append(f"  {step.note}", "dim")
             return line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -14,19 +15,25 @@ from vboxkit.settings import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from rich.console import Console
+    from rich.table import Table
 
 __all__ = [
     "age",
     "disk_use",
     "duration",
     "err",
+    "fits",
+    "grid",
     "json_option",
+    "left",
     "out",
     "print_json",
     "size",
     "table",
+    "text_of",
     "user_option",
 ]
 
@@ -67,26 +74,62 @@ def err() -> Console:
 
 def print_json(value: Any) -> None:
     """Write a value to standard output as JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    plain = not str(getattr(sys.stdout, "encoding", "")).lower().startswith("utf")
+    click.echo(json.dumps(value, indent=2, ensure_ascii=plain, default=str))
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows; columns whose names end in ``>`` are aligned to the right."""
+def grid(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, fold: bool = True
+) -> Table:
+    """
+    Draw rows; columns whose names end in ``>`` are aligned to the right.
+
+    Args:
+        title: What stands above.
+        columns: Their names.
+        rows: The cells.
+        fold: What does not fit takes several lines; otherwise it is cut.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    cells = [[it if isinstance(it, Text) else Text(str(it)) for it in row] for row in rows]
-    grid = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    drawn = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        name = column.rstrip(">")
-        grid.add_column(name, justify="right" if column.endswith(">") else "left", overflow="fold")
-    for row in cells:
-        grid.add_row(*row)
-    console = out()
+        drawn.add_column(
+            column.rstrip(">"),
+            justify="right" if column.endswith(">") else "left",
+            overflow="fold" if fold else "ellipsis",
+            no_wrap=not fold,
+        )
+    for row in rows:
+        drawn.add_row(*(it if isinstance(it, Text) else Text(str(it)) for it in row))
+    return drawn
+
+
+def fits(drawn: Table, console: Console) -> bool:
+    """Return whether a table is as wide as it likes to be."""
     wide = console.options.update(max_width=10_000)
-    if console.width >= _NARROW or console.measure(grid, options=wide).maximum <= console.width:
-        console.print(grid)
+    return console.measure(drawn, options=wide).maximum <= console.width
+
+
+def text_of(file: Path, option: str) -> str:
+    """Return the text of a file that an option names; what is none is wrong usage."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{option}: cannot read {file}: {error}") from error
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print rows as `grid` draws them, or, where they do not fit by far, as a list."""
+    from rich.text import Text
+
+    cells = [[it if isinstance(it, Text) else Text(str(it)) for it in row] for row in rows]
+    drawn = grid(title, columns, cells)
+    console = out()
+    if console.width >= _NARROW or fits(drawn, console):
+        console.print(drawn)
         return
     # Columns of a few letters can be read by nobody.
     if title:
@@ -106,6 +149,11 @@ def duration(seconds: float) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.0f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} days"
+
+
+def left(seconds: float) -> str:
+    """Return a guess of seconds as people write it."""
+    return f"{max(1, seconds):.0f} s" if seconds < 120 else duration(seconds)
 
 
 def age(moment: float | None) -> str:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 import click
 
 from vboxkit.cli import output
+from vboxkit.cli.bars import bar
 from vboxkit.cli.ovf_export import export
 from vboxkit.cli.ovf_import import import_, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from vboxkit.ovf.model import Package, VirtualSystem
-    from vboxkit.ovf.verifying import ProgressCall
 
 _EPILOG = """\b
 Examples:
@@ -70,7 +66,7 @@ def verify(*, file: str, as_json: bool) -> None:
     """Compare the files of an appliance with its manifest and certificate."""
     from vboxkit.ovf.verifying import verify as check
 
-    with _progress(file) as on_progress:
+    with bar(file) as on_progress:
         done = check(file, on_progress=on_progress)
     if as_json:
         output.print_json(done.to_dict())
@@ -154,7 +150,7 @@ def build(
     """
     from vboxkit.ovf.building import build as write
 
-    with _progress(name) as on_progress:
+    with bar(name) as on_progress:
         made = write(
             disks,
             name=name,
@@ -169,7 +165,7 @@ def build(
             vendor=vendor,
             version=version,
             annotation=annotation,
-            eula=Path(eula).read_text(encoding="utf-8") if eula else "",
+            eula=output.text_of(Path(eula), "--eula") if eula else "",
             overwrite=force,
             on_progress=on_progress,
         )
@@ -177,25 +173,6 @@ def build(
         output.print_json({"path": str(made), "bytes": made.stat().st_size})
     else:
         output.out().print(f"{made}: {output.size(made.stat().st_size)}", soft_wrap=True)
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[ProgressCall | None]:
-    """Show a bar on a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    words = TextColumn("{task.description}", markup=False)
-    columns = (words, BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=output.err(), transient=True) as progress:
-        task = progress.add_task(Path(what).name, total=None)
-
-        def show(done: int, total: int, name: str) -> None:
-            progress.update(task, completed=done, total=total, description=name)
-
-        yield show
 
 
 def _print(package: Package) -> None:

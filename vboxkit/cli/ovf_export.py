@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -119,17 +120,21 @@ def export(
     The appliance appears when it is whole. What is not in it is told.
     """
     from vboxkit.cli import live
+    from vboxkit.core.steps import moving
     from vboxkit.ovf.vmware import VMware
 
     if flavour != "vmware" and (hardware is not None or adapter is not None):
         raise click.UsageError("--hardware and --adapter go with --flavour vmware")
     what = VMware(hardware=hardware or 13, adapter=cast("Adapter", adapter or "E1000"))
     secrets = dict(_password(word) for word in passwords)
-    text = eula.read_text(encoding="utf-8") if eula else ""
-    with live.showing(keep=False, plain=False):
+    text = output.text_of(eula, "--license") if eula else ""
+    with live.showing(keep=False, plain=False), ExitStack() as work:
         vbox = state.lab().vbox
+        machines = [vbox.machines[name] for name in names]
+        disks = [disk for machine in machines for disk in machine.storage.disks]
+        work.enter_context(moving(sum(disk.size_on_disk_bytes for disk in disks) or None))
         done = vbox.appliances.export(
-            [vbox.machines[name] for name in names],
+            machines,
             target,
             format=cast("ExportFormat", version),
             flavour=what if flavour == "vmware" else "virtualbox",
@@ -161,7 +166,4 @@ def _password(word: str) -> tuple[str, str]:
     name, equals, path = word.partition("=")
     if not (name and equals and path):
         raise click.UsageError(f"--password is NAME=FILE, not {word!r}")
-    try:
-        return name, Path(path).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"--password {name}: cannot read {path}: {error}") from error
+    return name, output.text_of(Path(path), f"--password {name}").rstrip("\r\n")

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     from vboxkit.guest.ssh import SSH
 
-__all__ = ["UNKNOWN", "command_line", "execute", "live_input", "standard_input"]
+__all__ = ["BROKEN_PIPE", "UNKNOWN", "command_line", "execute", "live_input", "standard_input"]
 
 #: What OpenSSH's client ends with when the guest did not say how its command ended.
 UNKNOWN = 255
 #: What a shell says of a command that wrote to a pipe whose reader has gone.
-_BROKEN_PIPE = 141
+BROKEN_PIPE = 141
 
 
 def command_line(words: Sequence[str]) -> str | list[str]:
@@ -79,7 +79,7 @@ def execute(
     except BrokenPipeError:
         # Python would complain once more when it flushes the stream at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _BROKEN_PIPE
+        return BROKEN_PIPE
     return UNKNOWN if stream.exit_code is None else stream.exit_code
 
 

@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import ModuleType
 
-__all__ = ["Installation", "driver_available", "find", "import_vboxapi", "version_in"]
+__all__ = [
+    "Installation",
+    "driver_available",
+    "driver_refused",
+    "find",
+    "import_vboxapi",
+    "version_in",
+]
 
 #: Variables that VirtualBox's installers and programs use for its folder, strongest first.
 VARIABLES = ("VBOX_INSTALL_PATH", "VBOX_MSI_INSTALL_PATH", "VBOX_APP_HOME", "VBOX_PROGRAM_PATH")
@@ -195,6 +202,18 @@ def driver_available(root: Path = Path("/")) -> bool:
     except OSError:
         return False
     return True
+
+
+def driver_refused(root: Path = Path("/")) -> bool:
+    """
+    Tell whether VirtualBox's kernel driver is there, but not for this user; arguments as above.
+
+    Example:
+        >>> driver_refused() and driver_available()
+        False
+    """
+    there = any((root / device).exists() for device in (_DRIVER, _DRIVER_FOR_ALL))
+    return there and not driver_available(root)
 
 
 def import_vboxapi() -> ModuleType:

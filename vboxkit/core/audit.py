@@ -28,7 +28,17 @@ from vboxkit.errors import AuditWarning, WaitTimeoutError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FIRST", "HEAD", "NAME", "AuditLog", "Entry", "digest", "files", "is_change"]
+__all__ = [
+    "FIRST",
+    "HEAD",
+    "NAME",
+    "AuditLog",
+    "Entry",
+    "digest",
+    "files",
+    "is_change",
+    "writing",
+]
 
 #: The file that is written to, in the VirtualBox home; full ones have a number behind the name.
 NAME = "vboxkit-audit.jsonl"
@@ -89,6 +99,13 @@ def files(home: Path) -> list[Path]:
     full = home.glob(NAME.replace(".jsonl", "-*.jsonl"))
     last = home / NAME
     return [*sorted(full), *([last] if last.exists() else [])]
+
+
+@contextmanager
+def writing(home: Path) -> Iterator[None]:
+    """Be the one who uses a home's log: waits some seconds for others, who take a ms each."""
+    with lock_file(home / "vboxkit-audit.lock", what="the audit log", timeout=_TURN):
+        yield
 
 
 class Entry:
@@ -167,7 +184,7 @@ class AuditLog:
             "seconds": round(seconds, 3),
         }
         try:
-            with lock_file(self.home / "vboxkit-audit.lock", what="the audit log", timeout=_TURN):
+            with writing(self.home):
                 self._append(entry)
         except (OSError, WaitTimeoutError) as error:
             # A change that is made cannot be unmade for want of a line about it.
@@ -183,10 +200,10 @@ class AuditLog:
     def _append(self, entry: dict[str, Any]) -> None:
         path = self.home / NAME
         number, previous = self._head()
+        # Before it is opened: Windows renames no file that is.
+        if path.exists() and path.stat().st_size > _FULL:
+            path.rename(path.with_name(f"{path.stem}-{number:010d}.jsonl"))
         with path.open("ab") as file:
-            if file.tell() > _FULL:
-                path.rename(path.with_name(f"{path.stem}-{number:010d}.jsonl"))
-                return self._append(entry)
             entry = {"number": number + 1, **entry, "previous": previous}
             entry["hash"] = digest(entry)
             line = json.dumps(entry, ensure_ascii=False, default=str).encode()
@@ -195,7 +212,6 @@ class AuditLog:
         new = self.home / f"{HEAD}.new"
         new.write_text(f"{entry['number']} {entry['hash']}\n")
         new.replace(self.home / HEAD)
-        return None
 
     def _head(self) -> tuple[int, str]:
         """Return the number and the hash of the last line."""

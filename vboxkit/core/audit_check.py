@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vboxkit.core.audit import FIRST, HEAD, digest, files
+from vboxkit.core.audit import FIRST, HEAD, NAME, digest, files, writing
+from vboxkit.errors import WaitTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +50,7 @@ class Verdict:
 
 def entries(home: Path) -> Iterator[dict[str, Any]]:
     """Yield the changes of a home's log, the oldest first; lines that are damaged are left out."""
-    for _, _, entry in _lines(home):
+    for _, _, entry in _lines(_taken(home)):
         if entry is not None:
             yield entry
 
@@ -58,13 +59,16 @@ def verify(home: Path) -> Verdict:
     """
     Check that no line of a home's log was edited, added, moved or taken away.
 
+    Others may write to it meanwhile: what is checked is the log as it is now.
+
     Example:
         ``assert not verify(vbox.home).damages``
     """
     damages: list[Damage] = []
     number, previous, count = 0, FIRST, 0
     name, line = "", 0
-    for path, line, entry in _lines(home):
+    log = _taken(home)
+    for path, line, entry in _lines(log):
         name = path.name
 
         def say(sentence: str, *, file: str = name, at: int = line) -> None:
@@ -81,18 +85,45 @@ def verify(home: Path) -> Verdict:
         elif entry["previous"] != previous:
             say(f"change {entry['number']} does not follow from the one before it")
         number, previous = entry["number"], entry["hash"]
-    damages.extend(_head(home, number, previous))
+    damages.extend(_head(log, number, previous))
     return Verdict(count, previous, damages)
 
 
-def _head(home: Path, number: int, last: str) -> Iterator[Damage]:
+@dataclass(frozen=True)
+class _Log:
+    """A log at one moment: its full files, which stay as they are, and what is in the others."""
+
+    full: list[Path]
+    last: Path
+    lines: bytes
+    head: str | None
+
+
+def _taken(home: Path) -> _Log:
+    if not (home / HEAD).exists() and not files(home):
+        return _Log([], home / NAME, b"", None)  # and no lock's file is made
     try:
-        told, wanted = (home / HEAD).read_text().split()
-        due = int(told)
-    except FileNotFoundError:
+        with writing(home):
+            return _read(home)
+    except (OSError, WaitTimeoutError):  # read only, or somebody keeps it
+        return _read(home)
+
+
+def _read(home: Path) -> _Log:
+    last = home / NAME
+    lines = last.read_bytes() if last.exists() else b""
+    head = (home / HEAD).read_text() if (home / HEAD).exists() else None
+    return _Log([path for path in files(home) if path != last], last, lines, head)
+
+
+def _head(log: _Log, number: int, last: str) -> Iterator[Damage]:
+    if log.head is None:
         if number:
             yield Damage(HEAD, 0, "it is missing: whether the last changes are there is not known")
         return
+    try:
+        told, wanted = log.head.split()
+        due = int(told)
     except ValueError:
         yield Damage(HEAD, 0, "it is damaged")
         return
@@ -103,11 +134,13 @@ def _head(home: Path, number: int, last: str) -> Iterator[Damage]:
         yield Damage(HEAD, 0, f"change {number} is not the one that was written")
 
 
-def _lines(home: Path) -> Iterator[tuple[Path, int, dict[str, Any] | None]]:
-    for path in files(home):
+def _lines(log: _Log) -> Iterator[tuple[Path, int, dict[str, Any] | None]]:
+    for path in log.full:
         with path.open("rb") as file:
             for index, text in enumerate(file, 1):
                 yield path, index, _parsed(text)
+    for index, text in enumerate(log.lines.splitlines(), 1):
+        yield log.last, index, _parsed(text)
 
 
 def _parsed(text: bytes) -> dict[str, Any] | None:

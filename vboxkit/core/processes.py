@@ -46,10 +46,13 @@ class ProcessId:
     Attributes:
         pid: The number.
         started: When it was started: seconds since the epoch, to a hundredth.
+        began: The same in seconds since this computer was, which no change of its clock moves;
+            `None` on other systems than Linux.
     """
 
     pid: int
     started: float
+    began: float | None = None
 
     @classmethod
     def current(cls) -> ProcessId:
@@ -65,7 +68,7 @@ class ProcessId:
             ProcessLookupError: There is none.
         """
         try:
-            return cls(pid, round(psutil.Process(pid).create_time(), 2))
+            return cls(pid, round(psutil.Process(pid).create_time(), 2), _began(pid))
         except psutil.NoSuchProcess as error:
             raise ProcessLookupError(f"there is no process {pid}") from error
 
@@ -74,16 +77,28 @@ class ProcessId:
         """Whether it still runs; a zombie does not."""
         try:
             process = psutil.Process(self.pid)
-            # The clock behind create_time() is adjusted now and then: a pid that comes back does
-            # so after minutes, so a second of tolerance is safe.
-            return (
-                abs(process.create_time() - self.started) < 1
-                and process.status() != psutil.STATUS_ZOMBIE
-            )
+            now = None if self.began is None else _began(self.pid)
+            if self.began is not None and now is not None:
+                same = abs(now - self.began) < 0.02
+            else:
+                # The clock behind create_time() is adjusted now and then: a pid that comes back
+                # does so after minutes, so a second of tolerance is safe.
+                same = abs(process.create_time() - self.started) < 1
+            return same and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
         except psutil.AccessDenied:
             return True
+
+
+def _began(pid: int) -> float | None:
+    """Return when a process was started, in seconds since this computer was, where that is told."""
+    try:
+        # The name of its program, which may have blanks and brackets, ends with the last bracket.
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def describe(pid: int) -> str:
@@ -175,9 +190,11 @@ def find(*, argument: str, environment: Mapping[str, str]) -> Iterator[tuple[Pro
             arguments = process.cmdline()
             if argument not in arguments:
                 continue
-            theirs = process.environ()
+            # Other people's cannot be read: only where something of it is asked for.
+            theirs = process.environ() if environment else {}
             if all(theirs.get(key) == value for key, value in environment.items()):
-                yield ProcessId(process.pid, round(process.create_time(), 2)), arguments
+                began = _began(process.pid)
+                yield ProcessId(process.pid, round(process.create_time(), 2), began), arguments
         except psutil.Error:
             continue
 

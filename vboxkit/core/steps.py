@@ -17,16 +17,25 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Listener", "Step", "step", "subscribe"]
+__all__ = ["Listener", "Step", "moving", "step", "subscribe"]
 
 _log = logging.getLogger("vboxkit.steps")
 _current: contextvars.ContextVar[Step | None] = contextvars.ContextVar("vboxkit_step", default=None)
+_moved: contextvars.ContextVar[int | None] = contextvars.ContextVar("vboxkit_moved", default=None)
 _listeners: list[Listener] = []
+
+#: Before so much is done, in percent and seconds, nobody can tell when it will end.
+_FIRST_PERCENT, _FIRST_SECONDS = 3, 1.0
 
 
 @dataclass(eq=False)
 class Step:
-    """One piece of work: its title, its parent, and how it ended."""
+    """
+    One piece of work: its title, its parent, and how it ended.
+
+    Attributes:
+        moves: How many bytes its percents are of, if that is known; see `moving`.
+    """
 
     title: str
     parent: Step | None = None
@@ -36,6 +45,27 @@ class Step:
     error: str = ""
     percent: int | None = None
     note: str = ""
+    moves: int | None = None
+
+    @property
+    def bytes_per_second(self) -> float | None:
+        """How fast it moves its bytes, on the average; `None` while nobody can tell."""
+        elapsed = self._elapsed()
+        if self.moves is None or elapsed is None:
+            return None
+        return self.moves * (self.percent or 0) / 100 / elapsed
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long it takes if it goes on so; `None` while nobody can tell."""
+        elapsed = self._elapsed()
+        return None if elapsed is None else elapsed * (100 / (self.percent or 100) - 1)
+
+    def _elapsed(self) -> float | None:
+        if self.duration is not None or not _FIRST_PERCENT <= (self.percent or 0) < 100:
+            return None
+        elapsed = time.time() - self.started
+        return elapsed if elapsed >= _FIRST_SECONDS else None
 
     @property
     def depth(self) -> int:
@@ -70,6 +100,27 @@ def subscribe(listener: Listener) -> Iterator[None]:
 
 
 @contextmanager
+def moving(octets: int | None) -> Iterator[None]:
+    """
+    Say how many bytes the steps of the block move: who shows them tells the speed.
+
+    Args:
+        octets: The number; `None` if it is not known.
+
+    Example:
+        >>> with moving(5_000_000), step("import tiny") as s:
+        ...     s.update(percent=50)
+        >>> s.moves
+        5000000
+    """
+    token = _moved.set(octets)
+    try:
+        yield
+    finally:
+        _moved.reset(token)
+
+
+@contextmanager
 def step(title: str) -> Iterator[Step]:
     """
     Record a piece of work with its duration.
@@ -80,7 +131,7 @@ def step(title: str) -> Iterator[Step]:
         >>> s.status
         'ok'
     """
-    this = Step(title, parent=_current.get())
+    this = Step(title, parent=_current.get(), moves=_moved.get())
     begin = time.monotonic()
     token = _current.set(this)
     this.update()

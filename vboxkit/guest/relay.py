@@ -130,8 +130,10 @@ class Relay:
         self._transport = transport
         self._ending = transport.endings[channel.chanid]
         self._over = threading.Event()
-        # Set by paramiko when the channel is closed, by whomever.
+        # Set by paramiko when the channel is closed, by whomever; it may be closed already.
         channel.status_event = self._over
+        if channel.closed:
+            self._over.set()
         self._lock = threading.Lock()
         self._open_directions = 2
         self._cut = False

@@ -6,9 +6,13 @@ import select
 import threading
 from collections import deque
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import paramiko
+from paramiko.common import cMSG_GLOBAL_REQUEST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["ReplyingTransport"]
 
@@ -38,6 +42,43 @@ class ReplyingTransport(paramiko.Transport):
         self._keys_wanted_there = False
         self._unsaid: deque[paramiko.Message] = deque()
         self._said = threading.Condition()
+        self._answered = threading.Event()
+
+    def global_request(
+        self,
+        kind: str,
+        data: Iterable[Any] | None = None,
+        wait: bool = True,  # noqa: FBT001, FBT002 - paramiko's signature
+    ) -> paramiko.Message | None:
+        """
+        Send a request that belongs to no channel, and return the answer; `None` for a refusal.
+
+        paramiko has one event for answers and for new keys, and takes these for the answer that it
+        waits for. Who waits sees to it that there is one at a time.
+        """
+        if not wait:
+            return super().global_request(kind, data, wait=False)
+        message = paramiko.Message()
+        message.add_byte(cMSG_GLOBAL_REQUEST)
+        message.add_string(kind)
+        message.add_boolean(True)
+        if data is not None:
+            message.add(*data)
+        self._answered.clear()
+        self._send_user_message(message)
+        while self.is_active():
+            if self._answered.wait(_LOOK):
+                answer: paramiko.Message | None = self.global_response
+                return answer
+        return None
+
+    def _parse_request_success(self, message: paramiko.Message) -> None:
+        super()._parse_request_success(message)  # type: ignore[misc]  # missing in the stubs
+        self._answered.set()
+
+    def _parse_request_failure(self, message: paramiko.Message) -> None:
+        super()._parse_request_failure(message)  # type: ignore[misc]  # missing in the stubs
+        self._answered.set()
 
     def _send_message(self, data: paramiko.Message) -> None:
         if threading.current_thread() is self and data.asbytes()[0] >= _CONNECTION:

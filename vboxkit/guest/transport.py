@@ -48,6 +48,9 @@ _log.addHandler(logging.NullHandler())
 if _log.level == logging.NOTSET:
     _log.setLevel(logging.CRITICAL)
 
+#: Seconds between two looks for operations that are late; paramiko's own timeout of its socket.
+_LOOK = 0.1
+
 
 class Watch:
     """The moments at which the operations now going on over a connection must be over."""
@@ -87,6 +90,7 @@ class GuardedSocket(socket.socket):
     """A socket that breaks itself when an operation over it is late."""
 
     watch: Watch
+    _next_look = 0.0
 
     @classmethod
     def adopt(cls, plain: socket.socket, watch: Watch) -> GuardedSocket:
@@ -98,10 +102,16 @@ class GuardedSocket(socket.socket):
     def recv(self, size: int, flags: int = 0, /) -> bytes:
         """Receive; paramiko's thread comes by here every tenth of a second."""
         try:
-            return super().recv(size, flags)
+            data = super().recv(size, flags)
         except TimeoutError:
             self._break_if_overdue()
             raise
+        # What comes in all the time may be anything but the answer that somebody waits for.
+        now = time.monotonic()
+        if now > self._next_look:
+            self._next_look = now + _LOOK
+            self._break_if_overdue()
+        return data
 
     def send(self, data: Any, flags: int = 0, /) -> int:
         """Send; whoever is stuck in a full socket comes by here every tenth of a second."""

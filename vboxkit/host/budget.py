@@ -8,17 +8,19 @@ back by the kernel when their holder dies.
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from vboxkit.core import processes
-from vboxkit.core.locks import try_lock
+from vboxkit.core.locks import lock_file, try_lock
 from vboxkit.core.steps import step
 from vboxkit.core.waiting import Deadline, wait_until
+from vboxkit.errors import WaitTimeoutError
 from vboxkit.settings import cache_dir, parallel_starts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from vboxkit.core.waiting import Timeout
 
@@ -85,17 +87,55 @@ def may_start(memory_mb: int, *, what: str, timeout: Timeout) -> Iterator[None]:
 
 def _take(memory_mb: int) -> Callable[[], object] | str:
     """Take a place and return what gives it back, or say why there is none."""
-    free = processes.available_memory_mb()
-    needed = memory_mb + _OVERHEAD_MB + _RESERVE_MB
+    wanted = memory_mb + _OVERHEAD_MB
+    free, needed = processes.available_memory_mb(), wanted + _RESERVE_MB
+    short = f"RAM: {free} MiB are free, {needed} are needed"
     if free < needed:
-        return f"RAM: {free} MiB are free, {needed} are needed"
-    for number in range(places()):
-        try:
-            lock = try_lock(cache_dir() / "starts" / f"{number}.lock")
-        except OSError:
-            # A folder that cannot be written to (read-only, full, root's): nobody can take turns
-            # in it, and that is no reason to start nothing.
-            return lambda: None
-        if lock is not None:
-            return lock.release
-    return f"CPU: {places()} machines are starting already"
+        return short
+    folder = cache_dir() / "starts"
+    try:
+        for number in range(places()):
+            lock = try_lock(folder / f"{number}.lock")
+            if lock is not None:
+                break
+        else:
+            return f"CPU: {places()} machines are starting already"
+        with ExitStack() as undo:
+            undo.callback(lock.release)
+            note = folder / f"{number}.mb"
+            # Of two that look at once, both would find the same RAM free.
+            with lock_file(folder / "count.lock", what="others to be counted", timeout=1):
+                note.unlink(missing_ok=True)  # of somebody who was killed
+                starting = sum(_noted(other) for other in folder.glob("*.mb"))
+                if free - starting < needed:
+                    return f"{short}, and {starting} by those that are starting"
+                undo.callback(_forget, note)
+                note.write_text(str(wanted))
+            return undo.pop_all().close
+    except WaitTimeoutError as error:
+        return f"CPU: {error}"
+    except OSError:
+        # A folder that cannot be written to (read-only, full, root's): nobody can take turns
+        # in it, and that is no reason to start nothing.
+        return lambda: None
+
+
+def _noted(note: Path) -> int:
+    """
+    Return how many MiB the machine will have that starts at a place, 0 if none does any more.
+
+    It may have some of it already: better to wait a moment too long.
+    """
+    lock = try_lock(note.with_suffix(".lock"))
+    if lock is not None:
+        lock.release()
+        return 0
+    try:
+        return int(note.read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def _forget(note: Path) -> None:
+    with suppress(OSError):
+        note.unlink(missing_ok=True)

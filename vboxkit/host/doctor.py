@@ -12,7 +12,7 @@ from vboxkit.com import installation
 from vboxkit.core import ports
 from vboxkit.core.processes import available_memory_mb
 from vboxkit.errors import SetupError
-from vboxkit.host import doctor_kernel, doctor_software
+from vboxkit.host import doctor_kernel, doctor_software, remedies
 from vboxkit.host.findings import Finding, Host, Status
 from vboxkit.host.sandbox import Sandbox, inside_sandbox
 from vboxkit.host.sandbox_entry import check_namespaces
@@ -20,8 +20,9 @@ from vboxkit.settings import cache_dir, environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
-__all__ = ["Finding", "Host", "Status", "examine"]
+__all__ = ["Finding", "Host", "Status", "examine", "room"]
 
 _AGAIN = "vboxkit doctor, as the user who runs the machines"
 _FREE_DISK_MB = 2000
@@ -72,23 +73,30 @@ def _available_mb(host: Host) -> int | None:
     return int(values[0]) // 1024 if values else None
 
 
-def _disk(_: Host) -> Iterator[Finding]:
-    folder = cache_dir()
+def room(host: Host, folder: Path, *, variable: str) -> Finding:
+    """Look how much room there is for a folder, which a variable puts elsewhere."""
     place = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(place).free // 2**20
     low = free < _FREE_DISK_MB
-    yield Finding(
+    other = remedies.set_variable(host, variable, "FOLDER")
+    return Finding(
         "disk",
         "warning" if low else "ok",
         f"{free} MB free for {folder}",
-        "vboxkit images prune, or set VBOXKIT_CACHE_DIR to another disk" if low else None,
+        f"vboxkit images prune; or a folder of another disk: {other}" if low else None,
     )
+
+
+def _disk(host: Host) -> Iterator[Finding]:
+    folder = cache_dir()
+    yield room(host, folder, variable="VBOXKIT_CACHE_DIR")
+    place = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(place, os.W_OK | os.X_OK):
         yield Finding(
             "cache",
             "problem",
             f"{place} cannot be written to",
-            "export VBOXKIT_CACHE_DIR=FOLDER, with a folder that can be",
+            f"{remedies.set_variable(host, 'VBOXKIT_CACHE_DIR', 'FOLDER')}, with one that can be",
         )
 
 
@@ -99,7 +107,7 @@ def _temporary_folder(host: Host) -> Iterator[Finding]:
     for place in sorted({folder, sockets} if host.platform != "win32" else {folder}):
         good = os.access(place, os.W_OK | os.X_OK)
         detail = "writable" if good else "not writable: VirtualBox cannot make its sockets"
-        remedy = None if good else f"sudo chmod 1777 {place}"
+        remedy = None if good else remedies.may_write(host, place)
         yield Finding(place, "ok" if good else "problem", detail, remedy)
 
 
@@ -112,7 +120,7 @@ def _ports(host: Host) -> Iterator[Finding]:
             "ports",
             "problem",
             f"cannot listen on 127.0.0.1: {error.strerror}",
-            "sudo ip link set lo up",
+            remedies.loopback(host),
         )
         return
     # Forwards of machines get theirs from below the kernel's own range.

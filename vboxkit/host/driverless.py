@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vboxkit.com.installation import driver_refused
 from vboxkit.errors import DriverNeededError, EmulatedWarning
 from vboxkit.settings import environment
 
@@ -88,8 +89,9 @@ def launch(
             f"machine {name!r}: the driverless mode exists on Linux only",
             hint="install VirtualBox with its kernel driver",
         )
+    why = "is there, but this user may not open it" if driver_refused() else "is missing"
     warnings.warn(
-        "VirtualBox's kernel driver is missing: machines are emulated, hence slow"
+        f"VirtualBox's kernel driver {why}: machines are emulated, hence slow"
         " (vboxkit doctor tells more)",
         EmulatedWarning,
         stacklevel=4,

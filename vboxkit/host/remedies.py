@@ -5,9 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vboxkit.host.findings import Host, System
 
-__all__ = ["driver", "extension_pack", "load_driver", "open_device", "virtualbox"]
+__all__ = [
+    "driver",
+    "end",
+    "extension_pack",
+    "load_driver",
+    "loopback",
+    "may_write",
+    "open_device",
+    "set_variable",
+    "virtualbox",
+]
 
 _VIRTUALBOX: dict[System, str] = {
     "debian": "vboxkit sandbox create; with the driver: sudo apt-get install"
@@ -63,6 +75,32 @@ def open_device(host: Host) -> str:
     if host.is_container:
         return "run the container with --device /dev/vboxdrv --device /dev/vboxdrvu"
     return "sudo chmod 600 /dev/vboxdrv && sudo chmod 666 /dev/vboxdrvu"
+
+
+def set_variable(host: Host, name: str, value: str) -> str:
+    """Return what sets an environment variable."""
+    return f"setx {name} {value}" if host.system == "windows" else f"export {name}={value}"
+
+
+def may_write(host: Host, folder: str) -> str:
+    """Return what lets everybody write to a folder for temporary files."""
+    if host.system == "windows":
+        return f'icacls "{folder}" /grant "%USERNAME%:(OI)(CI)M"'
+    return f"sudo chmod 1777 {folder}"
+
+
+def loopback(host: Host) -> str:
+    """Return what brings back the addresses of the machine itself."""
+    if host.system == "windows":
+        return "netsh winsock reset, and restart Windows"
+    return "sudo ifconfig lo0 up" if host.system == "macos" else "sudo ip link set lo up"
+
+
+def end(host: Host, pids: Sequence[int]) -> str:
+    """Return what ends processes."""
+    if host.system == "windows":
+        return f"taskkill /F {' '.join(f'/PID {pid}' for pid in pids)}"
+    return f"kill {' '.join(map(str, pids))}"
 
 
 def extension_pack(host: Host, name: str, version: str) -> str:

@@ -35,7 +35,8 @@ class RunningMachine:
         name: Its name when it was started.
         id: Its UUID.
         state: ``Running``, ``Paused``, ...: what its log says last; empty if that cannot be read.
-        home: The VirtualBox home that it belongs to; `None` for the user's own.
+        home: The VirtualBox home that it belongs to; `None` for the own one of its user, and for
+            those of other users, whose processes do not tell.
         folder: The machine's folder, if its log can be seen.
         pid: Its process.
         user: Whose process that is.
@@ -60,7 +61,7 @@ class RunningMachine:
 
 def running_machines() -> list[RunningMachine]:
     """
-    Return the machines of all homes whose processes this user may look at, by name.
+    Return the machines of all homes and users, by name; of other users' less is known.
 
     Example:
         ``for machine in running_machines(): print(machine.name, machine.state)``
@@ -83,7 +84,7 @@ def cpu_percent(now: RunningMachine, before: Sequence[RunningMachine]) -> float 
 
 def _look(process: processes.ProcessId, arguments: Sequence[str]) -> RunningMachine:
     usage = processes.usage(process.pid)
-    home = processes.variable(process.pid, "VBOX_USER_HOME")
+    home = _home(process.pid)
     uuid = _after(arguments, _MACHINE)
     path = _log(process.pid, Path(home) if home else None, _after(arguments, _NAME))
     return RunningMachine(
@@ -99,6 +100,12 @@ def _look(process: processes.ProcessId, arguments: Sequence[str]) -> RunningMach
         memory_bytes=usage.memory_bytes,
         seen=time.monotonic(),
     )
+
+
+def _home(pid: int) -> str | None:
+    with suppress(PermissionError):
+        return processes.variable(pid, "VBOX_USER_HOME")
+    return None
 
 
 def _log(pid: int, home: Path | None, name: str) -> Path | None:

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 from vboxkit.errors import ApiError, InvalidStateError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vboxkit.core.waiting import Timeout
+    from vboxkit.lab.refresh import Refresh
     from vboxkit.lab.vm import VM
     from vboxkit.machines.snapshots import Snapshot
 
@@ -34,18 +37,25 @@ class Checkpoint:
     def __repr__(self) -> str:
         return f"<Checkpoint {self.name!r} of {self.vm!r}>"
 
-    def fork(self, name: str | None = None, *, timeout: Timeout | None = None) -> VM:
+    def fork(
+        self,
+        name: str | None = None,
+        *,
+        timeout: Timeout | None = None,
+        refresh: Sequence[Refresh] = (),
+    ) -> VM:
         """
         Make a running machine that goes on from this state.
 
         Args:
             name: Its name; derived from the machine's if left out.
             timeout: Seconds; `Settings.progress_timeout` if left out.
+            refresh: What else to make its own, see `VM.refresh`.
 
         Example:
             ``with installed.fork() as vm: vm.ssh.succeed("upgrade")``
         """
-        return self.vm.fork(name, snapshot=self.snapshot, timeout=timeout)
+        return self.vm.fork(name, snapshot=self.snapshot, timeout=timeout, refresh=refresh)
 
     def delete(self) -> None:
         """

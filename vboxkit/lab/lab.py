@@ -208,6 +208,7 @@ class Lab(Shelf):
         paused: bool = True,
         most: int | None = None,
         memory_mb: int = 1024,
+        load: float | None = None,
         idle: float | None = 300.0,
         ttl: float | None = None,
     ) -> Pool:
@@ -225,6 +226,7 @@ class Lab(Shelf):
             paused=paused,
             most=most,
             memory_mb=memory_mb,
+            load=load,
             idle=idle,
             ttl=ttl,
         )

@@ -34,6 +34,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
         session: The run that it belongs to, as ``pytest 4711``.
         expires: When it may be removed even if its owner lives, in seconds since the epoch.
         machine: The machine's UUID, once there is one: it may be renamed.
+        began: When that process started, by a clock that nobody changes, see `ProcessId`.
     """
 
     name: str
@@ -46,11 +47,12 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     session: str = ""
     expires: float | None = None
     machine: str = ""
+    began: float | None = None
 
     @property
     def owner(self) -> ProcessId:
         """The process that took it."""
-        return ProcessId(self.pid, self.started)
+        return ProcessId(self.pid, self.started, self.began)
 
     @property
     def owner_alive(self) -> bool:
@@ -102,6 +104,7 @@ def take(
         name=name,
         pid=me.pid,
         started=me.started,
+        began=me.began,
         created=now,
         purpose=purpose,
         test=test,
@@ -143,6 +146,14 @@ def find(folder: Path, name: str) -> Lease | None:
     return lease if lease.name == name else nobodys
 
 
+def name_in(text: str) -> str:
+    """Return the name in a lease's line, as machines carry it; an empty one if it is none."""
+    try:
+        return msgspec.json.decode(text, type=Lease).name
+    except msgspec.DecodeError:
+        return ""
+
+
 def all_leases(folder: Path) -> list[Lease]:
     """Return all leases, oldest first."""
     found = [find(folder, file.stem) for file in folder.glob("*.json")]
@@ -172,5 +183,7 @@ def adopt(folder: Path, name: str) -> None:
         me = ProcessId.current()
         write(
             folder,
-            msgspec.structs.replace(lease, pid=me.pid, started=me.started, expires=None),
+            msgspec.structs.replace(
+                lease, pid=me.pid, started=me.started, began=me.began, expires=None
+            ),
         )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from vboxkit.errors import VBoxKitError
+from vboxkit.core import processes
+from vboxkit.errors import VBoxKitError, WaitTimeoutError
 from vboxkit.lab import leases
 from vboxkit.lab.places import TAG_LEASE
 from vboxkit.machines.states import MachineState
@@ -31,6 +33,7 @@ __all__ = [
     "offer",
     "offered",
     "own_up",
+    "require_room",
     "wake",
     "well",
 ]
@@ -150,3 +153,26 @@ def own_up(places: Places, vm: VM) -> None:
     if lease is not None:
         with suppress(VBoxKitError):  # the file is what counts
             vm.set_extra_data(TAG_LEASE, lease.encoded())
+
+
+def require_room(memory_mb: int, load: float | None) -> None:
+    """
+    Raise unless this host has RAM and CPU for one more member.
+
+    Args:
+        memory_mb: So many MiB are to be free.
+        load: So many processes may want each CPU, on the average of the last minute.
+
+    Raises:
+        WaitTimeoutError: Not now.
+    """
+    free = processes.available_memory_mb()
+    if free < memory_mb:
+        raise WaitTimeoutError(f"{memory_mb} MiB of free RAM", waited=0.0, last_seen=f"{free} MiB")
+    if load is None or not hasattr(os, "getloadavg"):
+        return
+    now = os.getloadavg()[0] / (os.cpu_count() or 1)
+    if now > load:
+        raise WaitTimeoutError(
+            f"a load of at most {load:.3g} on each CPU", waited=0.0, last_seen=f"{now:.2f}"
+        )

@@ -13,7 +13,6 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from vboxkit.core import processes
 from vboxkit.core.locks import lock_file
 from vboxkit.core.waiting import Deadline
 from vboxkit.errors import (
@@ -32,6 +31,7 @@ from vboxkit.lab.members import (
     offer,
     offered,
     own_up,
+    require_room,
     wake,
     well,
 )
@@ -78,6 +78,8 @@ class Pool:
         most: The most that may wait in this home, of all processes and images; no limit if left
             out.
         memory_mb: No more are made while less RAM than this is free on the host.
+        load: Nor while more processes than this want each of its CPUs, on the average of the last
+            minute; an emulated guest that works is one. No limit if left out, and on Windows.
         idle: Seconds without a `take` after which members are destroyed, one at a time, until
             one is left; never if `None`.
         ttl: Seconds after which one that waits is replaced by a fresh one. Should this process
@@ -96,6 +98,7 @@ class Pool:
         paused: bool = True,
         most: int | None = None,
         memory_mb: int = 1024,
+        load: float | None = None,
         idle: float | None = 300.0,
         ttl: float | None = None,
     ) -> None:
@@ -119,6 +122,7 @@ class Pool:
         self._paused = paused
         self._most = most
         self._memory_mb = memory_mb
+        self._load = load
         self._idle = idle
         self._ttl = ttl
         self._ready: list[VM] = []
@@ -329,12 +333,7 @@ class Pool:
 
     def _make(self) -> bool:
         """Make one more member; `False` where there is no room for it."""
-        if processes.available_memory_mb() < self._memory_mb:
-            raise WaitTimeoutError(
-                f"{self._memory_mb} MiB of free RAM",
-                waited=0.0,
-                last_seen=f"{processes.available_memory_mb()} MiB",
-            )
+        require_room(self._memory_mb, self._load)
         with ExitStack() as stack:
             if self._most is not None:
                 # Until it is in the pool: of two that count at once, both would find room.

@@ -13,7 +13,7 @@ from vboxkit.core.steps import step
 from vboxkit.core.waiting import wait_until
 from vboxkit.errors import CleanupError, VBoxKitError
 from vboxkit.lab import images, leases
-from vboxkit.lab.places import TAG_IMAGE
+from vboxkit.lab.places import TAG_IMAGE, TAG_LEASE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -38,7 +38,8 @@ def collect(
     """
     Remove the machines whose owner is gone, with their disks, files and processes.
 
-    Never touches what vboxkit did not make: only machines with a lease are looked at.
+    Never touches what vboxkit did not make: only machines with a lease are looked at, and they
+    must be those that were made under it, not others of the same name.
 
     Args:
         vbox: The VirtualBox of the lab.
@@ -118,22 +119,35 @@ def reclaim(
             return
         if machine is not None:
             machine.destroy()
-        vbox.machines.forget_inaccessible(folder)
-        _close_media(vbox, folder)
-        shutil.rmtree(folder, ignore_errors=True)
-        if folder.exists():
-            raise CleanupError(f"leftover {lease.name} is not gone:", left=[str(folder)])
+        other = vbox.machines.find(lease.name)
+        if other is None or other.folder.resolve() != folder.resolve():
+            vbox.machines.forget_inaccessible(folder)
+            _close_media(vbox, folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            if folder.exists():
+                raise CleanupError(f"leftover {lease.name} is not gone:", left=[str(folder)])
         leases.release(places.leases, lease.name)
 
 
 def _find(vbox: VirtualBox, places: Places, lease: Lease) -> Machine | None:
     """Return the machine of a lease, if there is one."""
-    machine = vbox.machines.find(lease.machine or lease.name)
-    if machine is None or places.machine_folder is None:
-        return machine
-    # The user's own machine may have got this name since.
-    ours = machine.folder.resolve().is_relative_to(places.machines.resolve())
-    return machine if ours else None
+    for wanted in (lease.machine, lease.name):
+        machine = vbox.machines.find(wanted) if wanted else None
+        if machine is not None and _is_ours(places, lease, machine):
+            return machine
+    return None
+
+
+def _is_ours(places: Places, lease: Lease, machine: Machine) -> bool:
+    """Tell whether a machine was made under a lease; another one may have got its name since."""
+    if places.machine_folder is not None and not machine.folder.resolve().is_relative_to(
+        places.machines.resolve()
+    ):
+        return False
+    if machine.id == lease.machine or lease.purpose == "image":
+        return True
+    # A fork carries its lease from the moment that it is known; a copy of one, that of the other.
+    return leases.name_in(machine.get_extra_data(TAG_LEASE) or "") == lease.name
 
 
 def _let_end(vbox: VirtualBox, lease: Lease, timeout: Timeout) -> None:

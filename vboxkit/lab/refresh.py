@@ -10,17 +10,22 @@ from __future__ import annotations
 import difflib
 import secrets
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, get_args
 
 from vboxkit.core.steps import step
-from vboxkit.errors import SettingsError
+from vboxkit.core.waiting import Deadline
+from vboxkit.errors import SettingsError, VBoxKitError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vboxkit.core.waiting import Timeout
     from vboxkit.guest.ssh import SSH
+    from vboxkit.lab.vm import VM
 
-__all__ = ["Refresh", "check", "clock_line", "refresh"]
+__all__ = ["Refresh", "check", "clock_line", "refresh", "refresh_all"]
 
 #: What can be refreshed, in the order in which it is done.
 Refresh = Literal["clock", "entropy", "hostname", "machine-id", "mac-address", "ssh-host-key"]
@@ -105,9 +110,13 @@ fi
 """
 
 
-def check(names: Sequence[str]) -> None:
+def check(names: Sequence[str], *, running: bool = True) -> None:
     """
     Refuse names that are none, before anything is made.
+
+    Args:
+        names: Of `Refresh`.
+        running: Whether the guest will run: in one that does not nothing can be renewed.
 
     Raises:
         SettingsError: The message has the near ones.
@@ -119,6 +128,39 @@ def check(names: Sequence[str]) -> None:
                 f"refresh: there is no {name!r}",
                 hint=f"did you mean {near[0]!r}?" if near else f"of {', '.join(get_args(Refresh))}",
             )
+    if names and not running:
+        raise SettingsError(
+            f"refresh: {', '.join(names)} in a guest that is not started",
+            hint="start it, and vm.refresh(...)",
+        )
+
+
+def refresh_all(vms: Sequence[VM], names: Sequence[Refresh], *, timeout: Timeout) -> None:
+    """
+    Renew what is asked for in several machines at once; if one cannot, all are destroyed.
+
+    Args:
+        vms: The machines, which are just started.
+        names: Of `Refresh`.
+        timeout: Seconds, `timedelta` or `Deadline` until SSH lets us in.
+    """
+    if not names:
+        return
+    deadline = Deadline(timeout)
+
+    def one(vm: VM) -> None:
+        vm.wait_ready(timeout=deadline).refresh(*names)
+
+    done = False
+    try:
+        with ThreadPoolExecutor(len(vms), thread_name_prefix="refresh") as pool:
+            list(pool.map(one, vms))
+        done = True
+    finally:
+        if not done:
+            for vm in vms:
+                with suppress(VBoxKitError):  # its lease stays, for the reaper
+                    vm.destroy()
 
 
 def clock_line(*, ahead: float = 0.0) -> str:

@@ -86,11 +86,10 @@ class Replay:
         places = vm._places  # noqa: SLF001 - a machine's lab, in its own package
         own = f"{vm.name}-replay-{secrets.token_hex(2)}"
         with step(f"replay {self.test}"):
-            # VBoxSVC refuses to clone one snapshot twice at once, and one state is enough.
+            # One state is enough for all that replay it at once.
             with lock_file(places.clone_lock, what="another process's fork", timeout=deadline):
                 snapshot = freeze(vm, timeout=deadline)
-                forked = vm.fork(name or own, snapshot=snapshot, start=False, timeout=deadline)
-            forked.start_in_turn(deadline)
+            forked = vm.fork(name or own, snapshot=snapshot, timeout=deadline)
             if forked.state == MachineState.PAUSED:  # as the test had it
                 forked.resume()
         return forked

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from vboxkit.core.locks import lock_file
 from vboxkit.core.waiting import Deadline
 from vboxkit.errors import InvalidStateError, NotFoundError
 from vboxkit.guest.serial_console import SerialConsole
@@ -30,6 +32,8 @@ from vboxkit.machines.serial_line import SerialLine
 from vboxkit.machines.states import MachineState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vboxkit.com.api import Api
     from vboxkit.core.waiting import Timeout
     from vboxkit.guest.credentials import Credentials
@@ -172,8 +176,8 @@ class VM(Fork, HandOver, Waits):
         Write what helps to see why something failed into a folder, and return the files.
 
         Screenshot, serial log, VBox.log, the settings (``describe.json``), the commands that were
-        run (``transcript.jsonl``), and the packets of a trace that runs. What cannot be had is
-        left out.
+        run (``transcript.jsonl``), and the packets of traces; one that runs is stopped. What cannot
+        be had is left out.
         """
         saved = save_evidence(self, self.console, Path(folder))
         if self._ssh is not None and self._ssh.transcript.entries():
@@ -189,6 +193,7 @@ class VM(Fork, HandOver, Waits):
         start: bool = ...,
         timeout: Timeout | None = ...,
         on_update: ProgressHook | None = ...,
+        refresh: Sequence[Refresh] = ...,
         n: None = ...,
     ) -> VM: ...
     @overload
@@ -200,6 +205,7 @@ class VM(Fork, HandOver, Waits):
         start: bool = ...,
         timeout: Timeout | None = ...,
         on_update: ProgressHook | None = ...,
+        refresh: Sequence[Refresh] = ...,
         n: int,
     ) -> list[VM]: ...
     def fork(
@@ -210,6 +216,7 @@ class VM(Fork, HandOver, Waits):
         start: bool = True,
         timeout: Timeout | None = None,
         on_update: ProgressHook | None = None,
+        refresh: Sequence[Refresh] = (),
         n: int | None = None,
     ) -> VM | list[VM]:
         """
@@ -223,23 +230,28 @@ class VM(Fork, HandOver, Waits):
             start: Whether to start it; otherwise it is left Saved.
             timeout: Seconds for the whole; `Settings.progress_timeout` if left out.
             on_update: Called with each progress; see `progress_hook`.
+            refresh: What else to make its own, see `refresh`; waits until SSH is ready.
             n: Make so many, from one snapshot, and return them in a list: all or none. As many
                 start at once as CPUs and RAM allow; why others wait is told to those who listen
                 to steps.
+
+        Raises:
+            SettingsError: There is nothing of that name to refresh, or it is not started.
         """
-        limit = timeout if timeout is not None else self.settings.progress_timeout
+        refreshing.check(refresh, running=start)
+        deadline = Deadline(timeout if timeout is not None else self.settings.progress_timeout)
         label = name or f"{self._name}-fork-{secrets.token_hex(3)}"
         origin = self.snapshots.own(snapshot)
         mine = leases.find(self._places.leases, self._name)
 
-        def make(name: str, snapshot: Snapshot | None, deadline: Timeout, *, start: bool) -> VM:
+        def make(name: str, snapshot: Snapshot | None, deadline: Timeout) -> VM:
             return leased_fork(
                 self,
                 name,
                 image=self.image,
                 places=self._places,
                 snapshot=snapshot,
-                start=start,
+                start=False,
                 timeout=deadline,
                 test=mine.test if mine else "",
                 session=mine.session if mine else "",
@@ -249,18 +261,28 @@ class VM(Fork, HandOver, Waits):
         made: list[VM]
         with progress_hook(on_update):
             if n is None:
-                made = [make(label, origin, limit, start=start)]
+                with ExitStack() as turn:
+                    if origin is not None:
+                        # VBoxSVC refuses to clone one snapshot twice at once.
+                        lock = self._places.clone_lock
+                        turn.enter_context(
+                            lock_file(lock, what="another process's fork", timeout=deadline)
+                        )
+                    made = [make(label, origin, deadline)]
+                if start:
+                    made[0].start_in_turn(deadline)
             else:
                 made = fork_together(
                     self,
-                    partial(make, start=False),
+                    make,
                     n,
                     label=label,
                     snapshot=origin,
                     start=start,
-                    timeout=limit,
+                    timeout=deadline,
                     lock=self._places.clone_lock,
                 )
+        refreshing.refresh_all(made, refresh, timeout=deadline)
         # Those that are gone need not be remembered.
         self._forks = [fork for fork in self._forks if not fork.gone] + made
         return made[0] if n is None else made

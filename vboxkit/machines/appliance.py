@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from vboxkit.core.steps import step
+from vboxkit.core.steps import moving, step
 from vboxkit.core.waiting import Deadline
 from vboxkit.errors import (
     EulaError,
@@ -106,6 +106,7 @@ class Appliance:
             with step(f"{self._draft._subject()}: mend") as this:
 
                 def tell(done: int, total: int, name: str) -> None:
+                    this.moves = total
                     this.update(percent=done * 100 // max(1, total), note=name)
                     if deadline.remaining <= 0:
                         raise WaitTimeoutError(
@@ -300,7 +301,8 @@ class Appliance:
                 on_warning(text)
         try:
             with self._vbox._translated(f"import {self.path}"):
-                return import_plan(plan, options, path=self.path, deadline=deadline)
+                with moving(self.package.bytes):
+                    return import_plan(plan, options, path=self.path, deadline=deadline)
         except ProgressCanceledError:
             raise
         except ProgressFailedError as error:

@@ -77,7 +77,8 @@ class Fork(Machine):
             done = True
         finally:
             if not done:
-                self.destroy()
+                with unhooked():
+                    self.destroy()
 
     def destroy(self) -> None:
         """

@@ -74,9 +74,9 @@ def start(machine: MachineProperties, *, mode: StartMode, timeout: Timeout) -> N
     if mode == "auto":
         mode = "headless" if driver else "driverless"
     elif mode != "driverless" and not driver:
+        why = "this user may not open" if installation.driver_refused() else "is missing"
         raise DriverNeededError(
-            f"{machine._subject()}: mode {mode!r} needs VirtualBox's kernel driver, which is"
-            " missing",
+            f"{machine._subject()}: mode {mode!r} needs VirtualBox's kernel driver, which {why}",
             hint="mode='driverless' emulates the machine; or install the kernel driver: vboxkit"
             " doctor says how",
         )
