@@ -36,18 +36,19 @@ def test_speed_and_what_is_left() -> None:
 
 
 @pytest.mark.parametrize(
-    "it",
+    ("seconds", "more"),
     [
-        since(0.1, percent=50, moves=1000),
-        since(10, moves=1000),
-        since(10, percent=1, moves=1000),
-        since(10, percent=100, moves=1000),
-        since(10, percent=50, moves=1000, duration=9.0),
+        (0.1, {"percent": 50}),
+        (10, {}),
+        (10, {"percent": 1}),
+        (10, {"percent": 100}),
+        (10, {"percent": 50, "duration": 9.0}),
     ],
     ids=["just begun", "no percent", "too little", "all", "ended"],
 )
-def test_nobody_guesses_too_early(it: Step) -> None:
+def test_nobody_guesses_too_early(seconds: float, more: dict[str, Any]) -> None:
     """Nor when it is over."""
+    it = since(seconds, moves=1000, **more)
     assert (it.bytes_per_second, it.seconds_left) == (None, None)
 
 
