@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from vboxkit.errors import SettingsError
 
@@ -31,8 +31,14 @@ Keep = Literal["never", "failed", "always"]
 
 PREFIX = "VBOXKIT_"
 
+#: How the table of a ``pyproject.toml`` is called, behind the file.
+_TABLE = " [tool.vboxkit]"
+
 #: The homes that have names, see `Settings.home`.
 HOMES = ("isolated", "user")
+
+#: What ``[tool.vboxkit]`` may have for the pytest plugin alone, which reads it there.
+PLUGIN = ("artifacts", "max", "memory_budget", "no_fork", "report", "required", "timeout")
 
 #: Variables that begin so and are no settings.
 _OTHERS = {"CACHE_DIR", "DEBUG", "PARALLEL_STARTS", "SANDBOX"}
@@ -206,13 +212,16 @@ class Settings:
             ("the environment", _from_environment(names)),
             ("the arguments", {k: v for k, v in arguments.items() if v is not None}),
         ):
+            known = [*names, *PLUGIN] if source.endswith(_TABLE) else names
             for name, value in given.items():
-                if name not in names:
-                    near = difflib.get_close_matches(name, names, n=1)
+                if name not in known:
+                    near = difflib.get_close_matches(name, known, n=1)
                     raise SettingsError(
                         f"{source}: there is no setting {name!r}",
-                        hint=f"{near[0]!r}" if near else f"one of {', '.join(sorted(names))}",
+                        hint=f"{near[0]!r}" if near else f"one of {', '.join(sorted(known))}",
                     )
+                if name not in names:
+                    continue  # the plugin's
                 of = PREFIX + name.upper() if source == "the environment" else source
                 values[name] = Origin(name, _converted(source, name, value), of)
         return values
@@ -230,18 +239,18 @@ def _converted(source: str, name: str, value: Any) -> Any:
     }.get(name, float)
     if kind is Path:
         return home_of(str(value)) or _folder(source, name, value)
+    wanted: Any = Annotated[float, msgspec.Meta(ge=0)] if kind is float else kind
+    allowed = ("true", "false") if kind is bool else getattr(kind, "__args__", ())
     try:
         # Not strict: environment variables are text.
-        return msgspec.convert(value, kind, strict=False)
+        return msgspec.convert(value, wanted, strict=False)
     except msgspec.ValidationError as error:
-        allowed = getattr(kind, "__args__", None)
+        near = difflib.get_close_matches(str(value).lower(), allowed, n=1)
+        other = "a text in quotes" if kind is str else "a number of seconds, 0 or more"
+        right = f"one of {', '.join(allowed)}" if allowed else other
         raise SettingsError(
             f"{source}: {name} = {value!r}: {error}",
-            hint=f"one of {', '.join(allowed)}"
-            if allowed
-            else "true or false"
-            if kind is bool
-            else "a number of seconds",
+            hint=f"{near[0]!r}: {right}" if near else right,
         ) from error
 
 
@@ -275,12 +284,29 @@ def _user_file() -> tuple[str, Mapping[str, Any]]:
     return str(path), _paths(path.parent, _table(path)) if path.is_file() else {}
 
 
+def plugin_table(folder: Path) -> tuple[str, Mapping[str, Any]]:
+    """
+    Return what the nearest ``pyproject.toml`` says to the pytest plugin alone, and where.
+
+    Raises:
+        SettingsError: The file cannot be read.
+    """
+    source, values = _pyproject(folder)
+    return source, {name: value for name, value in values.items() if name in PLUGIN}
+
+
 def _pyproject(folder: Path) -> tuple[str, Mapping[str, Any]]:
     for place in (folder, *folder.parents):
         path = place / "pyproject.toml"
         if path.is_file():
-            mine = _table(path).get("tool", {}).get("vboxkit", {})
-            return f"{path} [tool.vboxkit]", _paths(place, mine)
+            tool = _table(path).get("tool")
+            mine = tool.get("vboxkit", {}) if isinstance(tool, dict) else {}
+            if not isinstance(mine, dict):
+                raise SettingsError(
+                    f"{path}: vboxkit = {mine!r} is no table",
+                    hint='[tool.vboxkit], and below it lines as image = "tiny"',
+                )
+            return f"{path}{_TABLE}", _paths(place, mine)
     return "pyproject.toml", {}
 
 

@@ -17,6 +17,7 @@ import pytest
 import vboxkit
 from vboxkit.com.xpcom import isolation
 from vboxkit.core import processes
+from vboxkit.core.locks import try_lock
 from vboxkit.core.ports import is_free
 from vboxkit.core.waiting import wait_until
 from vboxkit.settings import cache_dir
@@ -26,6 +27,23 @@ if TYPE_CHECKING:
 
 _PACKAGE = Path(vboxkit.__file__).parents[1]
 _LOOK = Path(__file__).with_name("look.py")
+
+#: A plugin of the runs, in each of their processes: writes the port of each machine into a file.
+_PORTS = """
+import os
+from vboxkit.pytest_plugin.factory import VMFactory
+
+fork = VMFactory._fork
+
+def noted(self, *arguments, **more):
+    made = fork(self, *arguments, **more)
+    with open(os.environ["VBK_PORTS"], "a") as file:
+        for vm in made:
+            print(vm.ssh_port, file=file)
+    return made
+
+VMFactory._fork = noted
+"""
 
 #: What a test run, this one, must not hand down to the runs that it starts.
 _NOT_INHERITED = (
@@ -47,7 +65,7 @@ class Runs:
     def __init__(self, pytester: pytest.Pytester, home: Path) -> None:
         self.pytester = pytester
         self.home = home
-        #: Each run's forks write their ports there, see `PORTS`.
+        #: Each run's forks write their ports there, see `_PORTS`.
         self.ports = pytester.path / "ports.txt"
         self._started: list[subprocess.Popen[str]] = []
 
@@ -101,18 +119,34 @@ class Runs:
 
     def assert_nothing_left(self) -> None:
         """Check that there is nothing but images: no machine, medium, file, port or process."""
-        found = self.look()
-        images = set(found["images"])
-        assert set(found["machines"]) == images
-        # Of a name, VirtualBox takes for the folder what any file system can hold.
-        folders = {re.sub(r"[^\w.-]", "_", name) for name in images}
-        assert set(found["folders"]) == folders
-        roots = [str(self.home / "machines" / name) + os.sep for name in folders]
-        assert [m for m in found["media"] if not m.startswith(tuple(roots))] == []
-        assert found["leases"] == []
-        assert found["processes"] == []
+        assert_images_only(self.look(), self.home)
         ports = self.ports.read_text().split() if self.ports.exists() else []
-        assert [port for port in ports if not is_free(int(port))] == []
+        assert [port for port in ports if _leaked(int(port))] == []
+
+
+def _leaked(port: int) -> bool:
+    """Tell whether somebody listens on a port which nobody has leased: others may have it now."""
+    if is_free(port):
+        return False
+    lock = try_lock(cache_dir() / "ports" / f"{port}.lock")
+    if lock is None:
+        return False
+    lock.release()
+    return not is_free(port)
+
+
+def assert_images_only(found: dict[str, Any], home: Path) -> None:
+    """Check that what a look into a home has found are images, and nothing else."""
+    images = set(found["images"])
+    assert set(found["machines"]) == images
+    # Of a name, VirtualBox takes for the folder what any file system can hold.
+    folders = {re.sub(r"[^\w.-]", "_", name) for name in images}
+    assert set(found["folders"]) == folders
+    roots = [str(home / "machines" / name) + os.sep for name in folders]
+    assert [m for m in found["media"] if not m.startswith(tuple(roots))] == []
+    assert found["strays"] == []
+    assert found["leases"] == []
+    assert found["processes"] == []
 
 
 @pytest.fixture(scope="session")
@@ -129,6 +163,9 @@ def plugin_path(tmp_path_factory: pytest.TempPathFactory) -> str:
         entry = "[pytest11]\nvboxkit = vboxkit.pytest_plugin.plugin\n"
         (info / "entry_points.txt").write_text(entry)
         folders.append(str(site))
+    noting = tmp_path_factory.mktemp("noting")
+    (noting / "vbk_ports.py").write_text(_PORTS)
+    folders.append(str(noting))
     return os.pathsep.join([*folders, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
 
 
@@ -169,7 +206,10 @@ def run(
     monkeypatch.setenv("PYTHONPATH", plugin_path)
     monkeypatch.setenv("VBOXKIT_CACHE_DIR", str(cache_dir()))
     monkeypatch.setenv("VBOXKIT_HOME", str(home))
-    return Runs(pytester, home)
+    made = Runs(pytester, home)
+    monkeypatch.setenv("PYTEST_PLUGINS", "vbk_ports")
+    monkeypatch.setenv("VBK_PORTS", str(made.ports))
+    return made
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.plugin.conftest import assert_images_only
+
 if TYPE_CHECKING:
     from tests.plugin.conftest import Runs
 
@@ -110,6 +112,5 @@ def test_no_room_for_what_a_test_does(
     said, left = on_small_disk(vm_run, tmp_path / "small", "400m", monkeypatch)
     assert "1 failed in" in said, said
     assert "AssertionError: to see it" in said, said
-    assert set(left["machines"]) == set(left["images"])
+    assert_images_only(left, tmp_path / "small")
     assert len(left["images"]) == 1
-    assert (left["leases"], left["processes"]) == ([], [])

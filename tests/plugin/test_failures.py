@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,6 +37,37 @@ def test_the_report_shows_the_machine(vm_run: Runs) -> None:
     result.stdout.fnmatch_lines(["*- vm test-bad-* -*", "*is Running"])
     result.stdout.fnmatch_lines(["--- serial console", "*out of order*", "--- */VBox.log"])
     assert "vm test-good" not in result.stdout.str()
+
+
+@pytest.mark.parametrize("arguments", [(), ("--vm-artifacts=kept",)])
+def test_the_report_has_screenshot_and_timings(vm_run: Runs, arguments: tuple[str, ...]) -> None:
+    """A picture's path, in ``--vm-artifacts`` or pytest's own folder; how long things took."""
+    vm_run.pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("off", [False, True])
+        def test_bad(vm, off):
+            vm.ssh.succeed("true")
+            assert vm.ssh.run("true").ok
+            if off:
+                vm.power_off()
+            assert False
+        """
+    )
+    result = vm_run(*arguments)
+    result.assert_outcomes(failed=2)
+    text = result.stdout.str()
+    (there, none) = re.findall(r"^screenshot: (.+)$", text, re.MULTILINE)
+    assert Path(there).read_bytes().startswith(b"\x89PNG")
+    assert there.startswith(f"{vm_run.pytester.path}/kept/") == bool(arguments)
+    assert none.startswith("none: InvalidStateError: ")
+    lines = re.findall(r"^timings: (.+)$", text, re.MULTILINE)
+    assert len(lines) == 2
+    for line in lines:
+        took = {name: float(seconds) for name, seconds in re.findall(r"(\w+) ([\d.]+) s\b", line)}
+        assert set(took) >= {"clone", "start", "ssh", "commands"}
+        assert all(took[name] > 0.01 for name in ("start", "ssh", "commands")), line
 
 
 def test_the_report_shows_the_last_command(vm_run: Runs) -> None:

@@ -11,6 +11,7 @@ from dpkt import ethernet, pcap
 
 from vboxkit.com.installation import driver_available
 from vboxkit.core import processes
+from vboxkit.core.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Runs
@@ -142,6 +143,47 @@ def test_of_virtualbox_own(net_run: Runs) -> None:
     net_run("--vm-required").assert_outcomes(passed=1)
 
 
+@pytest.mark.skipif(driver_available(), reason="with the driver machines start")
+def test_of_virtualbox_own_at_rest(net_run: Runs) -> None:
+    """What can be seen of it without the driver: wires and addresses, and the way back."""
+    net_run.pytester.makepyfile(
+        """
+        import pytest
+        from vboxkit.errors import AlreadyExistsError, DriverNeededError
+
+        def wire(vm):
+            adapter = vm.network[1]
+            return adapter.attachment, adapter.network, adapter.cable_connected
+
+        def test_wires(vm_factory, vm_lab):
+            one, two = vm_factory.many(2)
+            for vm in (one, two):
+                vm.power_off()
+            lans = [vm_lab.network("lan", kind="internal") for _ in range(2)]
+            with lans[0] as net, lans[1] as other:
+                b = net.add(two, name="b", ip="10.77.0.9")
+                with pytest.raises(AlreadyExistsError):
+                    net.add(one, name="a", ip="10.77.0.9")
+                a = net.add(one, name="a")
+                assert (a.ip, b.ip) == ("10.77.0.2", "10.77.0.9")
+                assert wire(one) == wire(two)
+                kind, network, cable = wire(one)
+                assert (kind, cable) == ("Internal", True)
+                assert network.startswith("vboxkit-lan-")
+                net.remove("a")
+                other.add(one, name="a")
+                assert wire(one)[1] != network
+                with pytest.raises(DriverNeededError, match="network adapter 1 is attached as"):
+                    one.start()
+            for vm in (one, two):
+                assert (vm.network[1].attachment, vm.network[1].cable_connected) == ("NAT", False)
+                vm.start()
+                vm.wait_ready()
+        """
+    )
+    net_run("--vm-required").assert_outcomes(passed=1)
+
+
 def test_the_markers_hold(net_run: Runs) -> None:
     """Memory, steps of the image and isolation: the switch is then the only way in or out."""
     net_run.pytester.makeconftest(
@@ -171,6 +213,82 @@ def test_the_markers_hold(net_run: Runs) -> None:
         """
     )
     net_run("--vm-required").assert_outcomes(passed=2)
+
+
+def test_workers_have_networks_of_their_own(net_run: Runs) -> None:
+    """
+    Two workers at the same time, each with a network: of one name, with the same addresses.
+
+    Each machine hears the one of its own worker, what is dropped for one goes through for the
+    other, and neither a switch nor a port is left.
+    """
+    pytest.importorskip("xdist")
+    net_run.pytester.makepyfile(
+        """
+        import pytest
+        from pathlib import Path
+        from vboxkit.core.waiting import wait_until
+
+        @pytest.mark.parametrize("mine", ["one", "two"])
+        def test_apart(vm_network, mine, worker_id):
+            net = vm_network(["web", "client"], ips={"web": "10.77.0.80"})
+            (other,) = {"one", "two"} - {mine}
+            net["web"].ssh.succeed(f"echo {mine} > /root/index.html && httpd -h /root")
+            assert net["client"].ssh.wait_until_succeeds("wget -qO- http://web/") == f"{mine}\\n"
+            meet(mine, other, "up")
+            # Both are up: what each one hears is its own.
+            assert net["client"].ssh.succeed("wget -qO- http://10.77.0.80/") == f"{mine}\\n"
+            if mine == "one":
+                net.drop(100)
+            meet(mine, other, "dropped")
+            assert net["client"].ssh.run("ping -c 1 -W 2 web").ok == (mine == "two")
+            assert (net.counts().get(("client", "web", "drop"), 0) > 0) == (mine == "one")
+            Path("workers.txt").open("a").write(f"{worker_id}\\n")
+            meet(mine, other, "over")
+
+        def meet(mine, other, word):
+            Path(f"{word}-{mine}").touch()
+            wait_until(
+                lambda: True if Path(f"{word}-{other}").exists() else None,
+                what=f"the other worker to be {word}",
+                timeout=90,
+            )
+        """
+    )
+    net_run("--vm-required", "-n2").assert_outcomes(passed=2)
+    assert set((net_run.pytester.path / "workers.txt").read_text().split()) == {"gw0", "gw1"}
+    assert switches() == 0
+
+
+def test_a_killed_worker_takes_its_network_along(net_run: Runs) -> None:
+    """A worker that is killed costs one test; its switch ends, and the other's goes on."""
+    pytest.importorskip("xdist")
+    net_run.pytester.makepyfile(
+        """
+        import os, signal
+        from pathlib import Path
+        from vboxkit.core.waiting import wait_until
+
+        def test_bad(vm_network):
+            vm_network(["a"])
+            wait_until(lambda: Path("up").exists() or None, what="the other", timeout=90)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        def test_good(vm_network):
+            net = vm_network(["a", "b"])
+            Path("up").touch()
+            net["a"].ssh.run("sleep 5")
+            assert net["a"].ssh.run("ping -c 1 b").ok
+        """
+    )
+    net_run("--vm-required", "-n2").assert_outcomes(passed=1, failed=1)
+    wait_until(lambda: None if switches() else True, what="the switch to end", timeout=10)
+    wait_until(
+        lambda: None if net_run.look()["leases"] else True,
+        what="the machines to be removed",
+        timeout=30,
+        poll=1,
+    )
 
 
 def test_a_killed_run_leaves_nothing(net_run: Runs) -> None:

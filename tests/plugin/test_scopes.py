@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from dpkt import pcap
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Runs
@@ -46,7 +48,10 @@ def test_class_and_session(vm_run: Runs) -> None:
     """A class's machine is gone with the class; the session's stays; a function has its own."""
     vm_run.pytester.makepyfile(
         """
+        import pytest
+
         seen = []
+        lone = []
 
         class TestOne:
             def test_a(self, vm_class, vm_session):
@@ -59,9 +64,14 @@ def test_class_and_session(vm_run: Runs) -> None:
             assert seen[0][0] not in vbox.machines.names()
             assert vm_session.name == seen[0][1]
             assert vm_session.ssh.run("true").ok
+
+        @pytest.mark.parametrize("number", range(2))
+        def test_lone(vm_class, number):
+            lone.append(vm_class.name)
+            assert len(set(lone)) == len(lone)
         """
     )
-    vm_run().assert_outcomes(passed=3)
+    vm_run().assert_outcomes(passed=5)
 
 
 def test_several_at_once(vm_run: Runs) -> None:
@@ -85,6 +95,7 @@ def test_hardware_and_network(vm_run: Runs) -> None:
     vm_run.pytester.makepyfile(
         """
         import pytest
+        from vboxkit.errors import GuestError
 
         @pytest.mark.vm(memory_mb=96)
         def test_memory(vm):
@@ -95,9 +106,16 @@ def test_hardware_and_network(vm_run: Runs) -> None:
         @pytest.mark.vm(network="isolated")
         def test_isolated(vm):
             assert vm.network.policy().name == "isolated"
+            assert [it.cable_connected for it in vm.network if it.enabled] == [False]
+            with pytest.raises(GuestError):
+                vm.ssh.run("true", timeout=3)
+
+        @pytest.mark.vm(network="nat")
+        def test_as_it_is(vm):
+            vm.ssh.succeed("true")
         """
     )
-    vm_run().assert_outcomes(passed=2)
+    vm_run().assert_outcomes(passed=3)
 
 
 def test_each_of_several_images(vm_run: Runs) -> None:
@@ -118,6 +136,77 @@ def test_each_of_several_images(vm_run: Runs) -> None:
     result = vm_run("-v")
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["*test_it?tiny?*", "*test_it?marked?*"])
+
+
+def test_a_shared_machine_that_is_not_ready(vm_run: Runs) -> None:
+    """The report has it; it and its room are given back with its module, not with the run."""
+    vm_run.pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def vm_ready(request):
+            def check(vm):
+                if vm.name.startswith("test-bad"):
+                    vm.ssh.succeed("echo not yet; exit 3")
+            return check
+        """
+    )
+    vm_run.pytester.makepyfile(
+        test_bad="""
+        def test_one(vm_module): pass
+        def test_two(vm_module): pass
+        """,
+        test_good="""
+        def test_gone(vm_lab):
+            assert [vm.name for vm in vm_lab.vms()] == []
+
+        def test_room(vm): pass
+        """,
+    )
+    result = vm_run("--vm-max=1", "--vm-timeout=20", "-n0")
+    result.assert_outcomes(passed=2, errors=2)
+    result.stdout.fnmatch_lines(["*- vm test-bad*", "last command: *exit 3*", "*is Running"])
+
+
+def test_the_marker_chooses_a_snapshot(vm_run: Runs) -> None:
+    """The tests' machines go on where that machine stood, also when it is gone."""
+    vm_run.pytester.makepyfile(
+        test_make="""
+        def test_make(vm_lab):
+            vm = vm_lab.fork("tiny", name="base")
+            vm.ssh.succeed("mkdir -p /run/m && mount -t tmpfs none /run/m && echo x > /run/m/x")
+            vm.snapshots.take("x")
+            vm.ssh.succeed("echo y > /run/m/x")
+            vm.keep()
+            vm_lab.forget(vm)
+        """,
+        test_use="""
+        import pytest
+        from vboxkit import ImageSource
+
+        @pytest.mark.vm(image="base", snapshot="x")
+        @pytest.mark.parametrize("number", range(2))
+        def test_text(vm, number):
+            assert vm.ssh.succeed("cat /run/m/x") == "x\\n"
+            vm.ssh.succeed("echo z > /run/m/x")
+
+        def test_source(vm_lab, request):
+            ours = vm_lab.vm("base").credentials
+            source = ImageSource("own", machine="base", credentials=ours)
+            request.node.add_marker(pytest.mark.vm(image=source, snapshot="x"))
+            vm = request.getfixturevalue("vm")
+            assert vm.ssh.succeed("cat /run/m/x") == "x\\n"
+
+        @pytest.mark.vm(image="base", snapshot="z")
+        def test_none(vm): pass
+        """,
+    )
+    vm_run("test_make.py").assert_outcomes(passed=1)
+    result = vm_run("test_use.py")
+    result.assert_outcomes(passed=3, errors=1)
+    result.stdout.fnmatch_lines(["*NotFoundError: *'z'*"])
+    vm_run.look("gc-kept")
 
 
 def test_ready_and_provision(vm_run: Runs) -> None:
@@ -198,6 +287,40 @@ def test_room(vm_run: Runs, option: str) -> None:
     )
 
 
+def test_a_machine_that_takes_too_long(vm_run: Runs) -> None:
+    """``--vm-timeout`` is that of getting ready, too; it says what was waited for."""
+    vm_run.pytester.makepyfile("def test_it(vm): pass")
+    vm_run().assert_outcomes(passed=1)  # so that the image is there
+    result = vm_run("--vm-timeout=0.2")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*WaitTimeoutError: *"])
+
+
+def test_packets_of_a_trace(vm_run: Runs) -> None:
+    """A trace is among a failure's files, with all of its frames: one that runs, one that ended."""
+    vm_run.pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("runs", [True, False])
+        def test_bad(vm, tmp_path, runs):
+            trace = vm.network[0].trace(tmp_path / "eth.pcap")
+            if runs:
+                vm.ssh.succeed("true")
+                assert False
+            with trace:
+                vm.ssh.succeed("true")
+                assert False
+        """
+    )
+    vm_run("--vm-artifacts=kept").assert_outcomes(failed=2)
+    saved = list((vm_run.pytester.path / "kept").rglob("eth.pcap"))
+    assert len(saved) == 2
+    for path in saved:
+        with path.open("rb") as file:
+            assert any(b"SSH-2.0-" in data for _, data in pcap.Reader(file))
+
+
 def test_artifacts(vm_run: Runs) -> None:
     """A failed test's machines leave their files; one that passed leaves none."""
     vm_run.pytester.makepyfile(
@@ -230,6 +353,8 @@ def test_artifacts(vm_run: Runs) -> None:
     entry = json.loads(last)
     assert entry["command"] == "echo out; echo err >&2; exit 3"
     assert (entry["exit_code"], entry["stdout"], entry["stderr"]) == (3, "out\n", "err\n")
+    began, ended = (datetime.fromisoformat(entry[name]) for name in ("began", "ended"))
+    assert 0 < (ended - began).total_seconds() < 60
     assert (machine / "screenshot.png").read_bytes().startswith(b"\x89PNG")
     result.stdout.fnmatch_lines(["*vm files*", "*screenshot.png*"])
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
 
+from vboxkit.core import processes
 from vboxkit.core.locks import try_lock
 from vboxkit.core.waiting import wait_until
 from vboxkit.settings import cache_dir
@@ -58,6 +60,42 @@ def test_a_worker_is_killed(vm_run: Runs) -> None:
     result = vm_run("-n2", "test_a_worker_is_killed.py")
     result.assert_outcomes(passed=3, failed=1)
     result.stdout.fnmatch_lines(["*worker 'gw?' crashed while running*test_bad*"])
+    wait_until(
+        lambda: True if vm_run.look()["leases"] == [] else None,
+        what="the machines to be removed",
+        timeout=30,
+        poll=1,
+    )
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
+def test_the_controller_ends(vm_run: Runs, name: str) -> None:
+    """Asked to or killed, it takes its workers and their machines along, within 30 s."""
+    vm_run.pytester.makepyfile(
+        """
+        import pathlib, pytest
+
+        @pytest.mark.parametrize("number", range(2))
+        def test_busy(vm, number):
+            pathlib.Path(f"busy-{number}").touch()
+            vm.ssh.run("sleep 600")
+        """
+    )
+    process = vm_run.start("-n2")
+    for number in range(2):
+        vm_run.wait_for(f"busy-{number}", process)
+    assert len(vm_run.look()["processes"]) == 2
+    mine = {"VBK_PORTS": str(vm_run.ports)}
+    # As execnet starts them.
+    assert len(list(processes.find(argument="-c", environment=mine))) == 2
+    process.send_signal(signal.Signals[name])
+    process.communicate(timeout=60)
+    wait_until(
+        lambda: None if any(processes.find(argument="-c", environment=mine)) else True,
+        what="the workers to end",
+        timeout=30,
+        poll=0.5,
+    )
     wait_until(
         lambda: True if vm_run.look()["leases"] == [] else None,
         what="the machines to be removed",

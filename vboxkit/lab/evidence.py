@@ -37,6 +37,8 @@ def save_evidence(machine: Machine, console: SerialLog | None, folder: Path) -> 
     """
     Write screenshot, serial log, VBox.log, settings and traces of packets into a folder.
 
+    A trace that runs is stopped: VirtualBox keeps its last frames to itself until then.
+
     Returns:
         The files that could be written.
     """
@@ -47,7 +49,6 @@ def save_evidence(machine: Machine, console: SerialLog | None, folder: Path) -> 
     sources: list[Path] = []
     with suppress(VBoxKitError):  # VirtualBox may be what went away
         sources.append(machine.log_folder / "VBox.log")
-        sources += [a.trace_file for a in machine.network if a.enabled and a.trace_file]
         described = folder / "describe.json"
         described.write_text(machine.describe().to_json(), encoding="utf-8")
         saved.append(described)
@@ -55,14 +56,31 @@ def save_evidence(machine: Machine, console: SerialLog | None, folder: Path) -> 
         target = folder / console.path.name
         target.write_bytes(console.data())
         saved.append(target)
-    for source in sources:
-        try:
-            target = folder / source.name
-            target.write_bytes(source.read_bytes())
-            saved.append(target)
-        except OSError:
-            continue
-    return saved
+    saved += [it for source in sources if (it := _copy(source, folder)) is not None]
+    # Behind the log, whose end is that of the test.
+    return saved + [it for path in _traces(machine) if (it := _copy(path, folder)) is not None]
+
+
+def _copy(source: Path, folder: Path) -> Path | None:
+    target = folder / source.name
+    try:
+        target.write_bytes(source.read_bytes())
+    except OSError:
+        return None
+    return target
+
+
+def _traces(machine: Machine) -> list[Path]:
+    """Return the files of the machine's traces, also of those that have ended."""
+    found = []
+    with suppress(VBoxKitError):
+        for adapter in machine.network:
+            # VirtualBox remembers it.
+            path = str(adapter.com.traceFile) if adapter.enabled else ""
+            if path:
+                adapter.stop_trace()
+                found.append(Path(path))
+    return found
 
 
 def _section(title: str, text: str) -> str:

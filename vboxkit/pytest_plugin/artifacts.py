@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import pytest
+
 from vboxkit.pytest_plugin.limits import limits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
-
     from vboxkit.lab.vm import VM
 
-__all__ = ["folder_of", "save"]
+__all__ = ["TEMPORARY", "folder_of", "save", "screenshot"]
+
+#: Makes folders for what is looked at after the run; pytest removes those of older runs.
+TEMPORARY = pytest.StashKey[pytest.TempPathFactory]()
 
 #: Bytes that a name may have on the usual file systems.
 _LONGEST = 200
@@ -45,6 +48,25 @@ def save(item: pytest.Item, vms: list[VM]) -> list[str]:
         else:
             lines += [str(path) for path in files]
     return lines
+
+
+def screenshot(item: pytest.Item, vm: VM, files: list[str]) -> str:
+    """
+    Return the path of a picture of a machine's screen, or why there is none.
+
+    Args:
+        item: The test.
+        vm: The machine.
+        files: What was saved; without a picture there, one is made in pytest's temporary folder.
+    """
+    try:
+        for file in files:
+            if file.endswith("screenshot.png") and f"/{vm.name}/" in file.replace("\\", "/"):
+                return file
+        shot = vm.screen.shot()
+        return str(shot.save(item.config.stash[TEMPORARY].mktemp("screen") / f"{vm.name}.png"))
+    except Exception as error:  # the test's own failure is what counts
+        return f"none: {type(error).__name__}: {error}".partition("\n")[0]
 
 
 def _name(nodeid: str) -> str:

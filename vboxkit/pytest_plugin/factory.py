@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vboxkit.errors import CleanupError
-from vboxkit.pytest_plugin import markers, replay, report
+from vboxkit.pytest_plugin import artifacts, markers, replay, report
 from vboxkit.pytest_plugin.limits import limits
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class VMFactory:
         self._made: list[VM] = []
         self._places: dict[str, HeldLock] = {}
         self._node.stash[report.VMS] = self._made
+        temporary: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
+        request.config.stash[artifacts.TEMPORARY] = temporary
 
     def __call__(
         self, image: str | Image | ImageSource | None = None, *, name: str | None = None
@@ -122,7 +124,7 @@ class VMFactory:
 
         wanted = markers.wanted(self._node)
         if image is None:
-            image = wanted.source
+            image = wanted.source(self._lab)
         if image is None:
             image = self._request.getfixturevalue("vm_image")
         if wanted.memory_mb is wanted.cpus is None:

@@ -150,15 +150,16 @@ def vm_image_of_test() -> None:
     """Hold the image of this run of a test that has several: ``@pytest.mark.vm(image=[...])``."""
 
 
-def _made(request: pytest.FixtureRequest, lab: Lab) -> Iterator[VMFactory]:
+def _made(request: pytest.FixtureRequest, lab: Lab) -> VMFactory:
     say_once_that_it_is_emulated()
     factory = VMFactory(request, lab)
-    yield factory
-    factory.close()
+    # Also of a fixture that fails itself, as by `vm_ready`: the report comes before it.
+    request.addfinalizer(factory.close)
+    return factory
 
 
 @pytest.fixture
-def vm_factory(request: pytest.FixtureRequest, vm_lab: Lab) -> Iterator[VMFactory]:
+def vm_factory(request: pytest.FixtureRequest, vm_lab: Lab) -> VMFactory:
     """
     Make any number of machines: ``vm_factory(image=None, *, name=None)``, ``.many(count)``.
 
@@ -171,7 +172,7 @@ def vm_factory(request: pytest.FixtureRequest, vm_lab: Lab) -> Iterator[VMFactor
             one.ssh.succeed("hostname one")
             assert two.ssh.succeed("hostname").strip() != "one"
     """
-    yield from _made(request, vm_lab)
+    return _made(request, vm_lab)
 
 
 @pytest.fixture
@@ -251,18 +252,17 @@ def vm_network(
 
 
 @pytest.fixture(scope="class")
-def vm_class(request: pytest.FixtureRequest, vm_lab: Lab) -> Iterator[VM]:
+def vm_class(request: pytest.FixtureRequest, vm_lab: Lab) -> VM:
     """
     Give a machine that the tests of a class share; see `vm_module`.
 
     A function outside of a class has it for itself.
     """
-    for factory in _made(request, vm_lab):
-        yield factory()
+    return _made(request, vm_lab)()
 
 
 @pytest.fixture(scope="module")
-def vm_module(request: pytest.FixtureRequest, vm_lab: Lab) -> Iterator[VM]:
+def vm_module(request: pytest.FixtureRequest, vm_lab: Lab) -> VM:
     """
     Give a machine that the tests of a module share.
 
@@ -279,15 +279,13 @@ def vm_module(request: pytest.FixtureRequest, vm_lab: Lab) -> Iterator[VM]:
         def test_fresh(vm_module):
             assert not vm_module.ssh.run("test -e /etc/installed").ok
     """
-    for factory in _made(request, vm_lab):
-        yield factory()
+    return _made(request, vm_lab)()
 
 
 @pytest.fixture(scope="session")
-def vm_session(request: pytest.FixtureRequest, vm_lab: Lab) -> Iterator[VM]:
+def vm_session(request: pytest.FixtureRequest, vm_lab: Lab) -> VM:
     """Give a machine that all tests of the run share (under xdist, of a worker); as `vm_module`."""
-    for factory in _made(request, vm_lab):
-        yield factory()
+    return _made(request, vm_lab)()
 
 
 @pytest.fixture(scope="session")
@@ -296,7 +294,8 @@ def vm_pool(vm_lab: Lab, vm_image: Image) -> Iterator[Pool]:
     Give forks of `vm_image` that are made before they are wanted, and wait paused.
 
     ``take()`` gives one in some milliseconds, with SSH connected; it is destroyed by
-    ``give_back``. Two wait at a time; override it for more::
+    ``give_back``. Neither the marker nor `vm_ready` count for it. Two wait at a time; override it
+    for more::
 
         @pytest.fixture(scope="session")
         def vm_pool(vm_lab, vm_image):

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from vboxkit.pytest_plugin import table
+from vboxkit.pytest_plugin.options import ini_value
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
@@ -61,9 +64,12 @@ def check_options(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: There cannot be a file of that name.
     """
-    option, ini = config.getoption("vm_report"), config.getini("vm_report")
+    option, ini = config.getoption("vm_report"), ini_value(config, "vm_report")
+    told = table.told(config, "report")
     if option is not None:
         folder, given, where = config.invocation_params.dir, option, f"--vm-report={option}"
+    elif ini is None and told is not None:
+        given, folder, where = str(told.value), told.folder, told.where
     else:
         folder = config.inipath.parent if config.inipath else config.rootpath
         given, where = ini, f"{config.inipath}: vm_report = {ini}"

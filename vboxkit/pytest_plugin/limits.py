@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from vboxkit.pytest_plugin import table
+from vboxkit.pytest_plugin.options import ini_value, switch
+
 if TYPE_CHECKING:
     from vboxkit.lab.quota import Quota
 
@@ -90,13 +93,12 @@ def check_options(config: pytest.Config) -> None:
         pytest.UsageError: One is wrong; the message names it and the right ones.
     """
     given = {name: _given(config, name) for name in _OPTIONS}
-    no_fork = config.getoption("vm_no_fork")
     config.stash[_LIMITS] = Limits(
         most=_number(*given["max"], whole=True),
         memory_mb=_number(*given["memory-budget"], whole=True),
         timeout=_number(*given["timeout"], whole=False),
         artifacts=_folder(*given["artifacts"]),
-        no_fork=bool(config.getini("vm_no_fork") if no_fork is None else no_fork),
+        no_fork=switch(config, "no_fork"),
     )
 
 
@@ -108,9 +110,12 @@ def limits(config: pytest.Config) -> Limits:
 def _given(config: pytest.Config, name: str) -> tuple[str | None, Path, str]:
     """Return a value, the folder that paths are meant from, and who gave it."""
     dest = f"vm_{name}".replace("-", "_")
-    option, ini = config.getoption(dest), config.getini(dest)
+    option, ini = config.getoption(dest), ini_value(config, dest)
     if option is not None:
         return str(option), config.invocation_params.dir, f"--vm-{name}={option}"
+    told = table.told(config, dest.removeprefix("vm_"))
+    if ini is None and told is not None:
+        return str(told.value), told.folder, told.where
     folder = config.inipath.parent if config.inipath else config.rootpath
     return ini, folder, f"{config.inipath}: {dest} = {ini}"
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import sys
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pytest
@@ -11,8 +12,9 @@ from vboxkit.pytest_plugin.options import check_image
 
 if TYPE_CHECKING:
     from vboxkit.lab.images import Image, ImageSource
+    from vboxkit.lab.lab import Lab
 
-__all__ = ["LINE", "PARAMETER", "Wanted", "check", "images", "wanted"]
+__all__ = ["LINE", "OWNERS", "PARAMETER", "Wanted", "check", "images", "wanted"]
 
 #: Without arguments it is a plain label, so a project that has a marker of this name for its own
 #: selection (``-m vm``) may declare it once more.
@@ -23,10 +25,22 @@ LINE = (
     " them, the test runs with each. memory_mb and cpus: the guest has so much (an image of its"
     " own, built once). count: how many machines the fixture `vms` gives. network: 'isolated'"
     " cuts the network cables once the machine is ready (SSH, too; the console stays), 'nat' is"
-    " as it is. snapshot: a snapshot of the machine that image names, a machine of the home."
+    " as it is. snapshot: one of the machine that image names, a machine of the home (or that of"
+    " an ImageSource, with credentials, where no fork made it)."
     " rewind=True: `vm_class`, `vm_module` and `vm_session` are put back to the image's state"
     " before the test."
 )
+
+#: The fixtures that give a machine to several tests, and whose it is: their markers count for it.
+OWNERS: dict[str, type[pytest.Collector]] = {
+    "vm_class": pytest.Class,
+    "vm_module": pytest.Module,
+    "vm_session": pytest.Session,
+}
+#: The fixtures whose machines are a test's own.
+_OWN = {"vm", "vm_factory", "vm_network", "vm_self", "vms"}
+#: What the marker says of how a machine is made.
+_MADE = ("image", "memory_mb", "cpus", "network", "snapshot")
 
 #: The parameter by which a test runs with each of several images.
 PARAMETER = "vm_image_of_test"
@@ -46,15 +60,21 @@ class Wanted:
     snapshot: str | None = None
     rewind: bool = False
 
-    @property
-    def source(self) -> str | Image | ImageSource | None:
-        """The image, of a machine's snapshot if that is asked for; `None` for `vm_image`."""
+    def source(self, lab: Lab) -> str | Image | ImageSource | None:
+        """Return the image, of a snapshot if that is asked for; `None` for `vm_image`."""
         if self.snapshot is None:
             image: str | Image | ImageSource | None = self.image
             return image
+        from vboxkit.errors import NotFoundError
         from vboxkit.lab.images import ImageSource
 
-        return ImageSource(machine=self.image, snapshot=self.snapshot)
+        if isinstance(self.image, ImageSource):
+            return replace(self.image, snapshot=self.snapshot)
+        found = ImageSource(machine=self.image, snapshot=self.snapshot)
+        try:
+            return replace(found, credentials=lab.vm(self.image).credentials)
+        except NotFoundError:
+            return found  # no fork: whoever made it has to say how to get in
 
 
 _NAMES = tuple(field.name for field in fields(Wanted))
@@ -81,17 +101,45 @@ def check(item: pytest.Item) -> None:
                 raise pytest.UsageError(
                     f"{item.nodeid}: @pytest.mark.vm: {name}={value!r}; right: {right}"
                 )
+    _check_owners(item)
     told = wanted(item)
-    if told.snapshot is not None and not isinstance(told.image, str):
+    if told.snapshot is not None and not _of_machine(told.image):
         raise pytest.UsageError(
             f"{item.nodeid}: @pytest.mark.vm: snapshot={told.snapshot!r} of what?"
-            " right: image='a machine of the home'"
+            " right: image='a machine of the home', image=ImageSource(machine=...)"
         )
     if told.snapshot is None:
         for image in images(item) or [told.image]:
             if isinstance(image, str):
                 check_image(
                     item.config, image, item.config.rootpath, f"{item.nodeid}: @pytest.mark.vm"
+                )
+
+
+def _check_owners(item: pytest.Item) -> None:
+    """Refuse what a shared machine would not heed: that of a test, and several images."""
+    names = set(getattr(item, "fixturenames", ()))
+    if names & _OWN:
+        return
+    for name, kind in OWNERS.items():
+        owner = item.getparent(kind) if name in names else None
+        if owner is None:
+            continue  # a function outside of a class has `vm_class` for itself
+        for node, mark in item.iter_markers_with_node("vm"):
+            below = node is not owner and owner in node.listchain()
+            lost = [it for it in _MADE if it in mark.kwargs] if below else []
+            if isinstance(mark.kwargs.get("image"), (list, tuple)):
+                lost = ["image"]
+            if lost:
+                given = ", ".join(f"{it}={mark.kwargs[it]!r}" for it in lost)
+                common = (
+                    "the fixture vm_image"
+                    if kind is pytest.Session
+                    else f"a marker of their {kind.__name__.lower()}"
+                )
+                raise pytest.UsageError(
+                    f"{item.nodeid}: @pytest.mark.vm: {name}, which tests share, cannot heed"
+                    f" {given}; right: the fixture vm; or the same for all of them, by {common}"
                 )
 
 
@@ -137,7 +185,22 @@ def _snapshot(value: object) -> str:
 
 
 def _image(value: object) -> str:
-    return "" if value else "an image"
+    several = value if isinstance(value, (list, tuple)) else [value]
+    # Who gives one of the two classes has loaded them.
+    known = sys.modules.get("vboxkit.lab.images")
+    kinds: tuple[type, ...] = (str,)
+    if known is not None:
+        kinds = (str, known.Image, known.ImageSource)
+    right = bool(several) and all(it and isinstance(it, kinds) for it in several)
+    return "" if right else "a name, a path as text, an Image, an ImageSource, or a list of them"
+
+
+def _of_machine(image: Any) -> bool:
+    """Tell whether an image is what a snapshot may be of."""
+    known = sys.modules.get("vboxkit.lab.images")
+    if known is not None and isinstance(image, known.ImageSource):
+        return bool(image.machine)
+    return isinstance(image, str)
 
 
 def _rewind(value: object) -> str:

@@ -136,7 +136,7 @@ class VMNetworks:
 
         wanted = markers.wanted(self._node)
         steps: Sequence[AnyStep] = ()
-        source = image if image is not None else wanted.source
+        source = image if image is not None else wanted.source(self._lab)
         if source is None:
             source = self._request.getfixturevalue("vm_image")
             steps = self._request.getfixturevalue("vm_provision")

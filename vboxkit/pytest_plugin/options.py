@@ -7,14 +7,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from vboxkit.pytest_plugin import table
 
-__all__ = ["add_options", "check_image", "check_options", "required", "settings_arguments"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = [
+    "add_options",
+    "check_image",
+    "check_options",
+    "check_settings",
+    "ini_value",
+    "required",
+    "settings_arguments",
+    "switch",
+]
 
 _APPLIANCES = (".ova", ".ovf")
 _NAMES = ("tiny", "debian")
 _HOMES = ("isolated", "user")  # as in the settings, which are not loaded yet
+_SWITCHES = ("vm_required", "vm_no_fork")
 
 
 class _Choice(NamedTuple):
@@ -83,14 +95,47 @@ def check_options(config: pytest.Config) -> None:
     chosen = config.stash[_CHOSEN] = {}
     ini_folder = config.inipath.parent if config.inipath else config.rootpath
     for name, check in _CHECKS.items():
-        option, ini = config.getoption(f"vm_{name}"), _ini(config, f"vm_{name}")
+        option, ini = config.getoption(f"vm_{name}"), ini_value(config, f"vm_{name}")
         if option is not None:
             value = check(config, option, config.invocation_params.dir, f"--vm-{name}={option}")
             chosen[name] = _Choice(value, by_option=True)
         elif ini is not None:
             value = check(config, ini, ini_folder, f"{config.inipath}: vm_{name} = {ini}")
             chosen[name] = _Choice(value, by_option=False)
-    config.stash[_REQUIRED] = bool(config.getoption("vm_required") or _ini(config, "vm_required"))
+    config.stash[_REQUIRED] = switch(config, "required")
+
+
+def check_settings(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
+    """
+    Check the settings of all sources, if a test that was collected is to have machines.
+
+    Raises:
+        pytest.UsageError: ``[tool.vboxkit]``, the user's file or a variable has a wrong name or
+            value; the message names it and the right ones.
+    """
+    of_machines = [it for it in items if "vm_settings" in getattr(it, "fixturenames", ())]
+    if not of_machines:
+        return
+    from vboxkit.errors import SettingsError
+    from vboxkit.settings import Settings
+
+    try:
+        given = Settings.origins(folder=config.rootpath, **settings_arguments(config))
+    except SettingsError as error:
+        raise table.usage_error(error) from error
+    (image,) = (one for one in given if one.name == "image")
+    if image.source not in {"the default", "the arguments"} and not _overridden(of_machines):
+        where = f"{image.source}: image = {image.value}"
+        check_image(config, image.value, config.invocation_params.dir, where)
+
+
+def _overridden(items: Sequence[pytest.Item]) -> bool:
+    """Tell whether a conftest gives settings of its own: of another home, say, with its images."""
+    for item in items:
+        known = getattr(item, "_fixtureinfo", None)
+        if known is not None and len(known.name2fixturedefs.get("vm_settings", ())) > 1:
+            return True
+    return False
 
 
 def settings_arguments(config: pytest.Config) -> dict[str, Any]:
@@ -115,15 +160,37 @@ def required(config: pytest.Config) -> bool:
     return config.stash[_REQUIRED]
 
 
-def _ini(config: pytest.Config, name: str) -> Any:
+def ini_value(config: pytest.Config, name: str) -> Any:
+    """
+    Return an ini value, `None` if there is none.
+
+    Raises:
+        pytest.UsageError: It is of another type.
+    """
     try:
         return config.getini(name)
     except (ValueError, TypeError, pytest.UsageError) as error:
         raise pytest.UsageError(
             f"{config.inipath}: {name}: {error}; right: true or false"
-            if name == "vm_required"
+            if name in _SWITCHES
             else f"{config.inipath}: {name}: {error}"
         ) from error
+
+
+def switch(config: pytest.Config, name: str) -> bool:
+    """
+    Return what an option without a value says, by its name without ``--vm-``.
+
+    Raises:
+        pytest.UsageError: An ini value or ``[tool.vboxkit]`` has something else than true or false.
+    """
+    told = table.told(config, name)
+    if told is not None and not isinstance(told.value, bool):
+        raise pytest.UsageError(f"{told.where}; right: true or false")
+    for given in (config.getoption(f"vm_{name}"), ini_value(config, f"vm_{name}")):
+        if given is not None:
+            return bool(given)
+    return bool(told is not None and told.value)
 
 
 def check_image(config: pytest.Config, value: str, folder: Path, where: str) -> str:

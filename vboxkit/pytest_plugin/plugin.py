@@ -6,7 +6,7 @@ Only pytest and the standard library are loaded here: a run without machines mus
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,6 +20,7 @@ from vboxkit.pytest_plugin import (
     replay,
     report,
     shared,
+    table,
     workers,
 )
 from vboxkit.pytest_plugin.fixtures import (
@@ -74,6 +75,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse wrong options before anything runs; declare the marker."""
+    table.load(config)
     options.check_options(config)
     limits.check_options(config)
     gather.check_options(config)
@@ -88,7 +90,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if chosen:
         if markers.PARAMETER not in metafunc.fixturenames:
             metafunc.fixturenames.append(markers.PARAMETER)
-        names = [image if isinstance(image, str) else image.name for image in chosen]
+        # What is no image is refused once all tests are collected.
+        names = [str(getattr(image, "name", image)) for image in chosen]
         metafunc.parametrize(markers.PARAMETER, chosen, ids=names)
 
 
@@ -96,12 +99,30 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> Generator[None]:
-    """Refuse wrong arguments of the marker; tell xdist which tests belong together."""
-    for item in items:
-        markers.check(item)
+    """Refuse wrong arguments and settings; tell xdist which tests belong together."""
+    try:
+        for item in items:
+            markers.check(item)
+        options.check_settings(config, items)
+    except pytest.UsageError as error:
+        workers.refuse(config, items, error)
     workers.group(config, items)
     yield
     workers.name_groups(config, items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take note of what a worker of xdist refused."""
+    workers.note_refusal(node)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """End the run with what workers of xdist refused."""
+    result = yield
+    workers.raise_refusal(session.config)
+    return result
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -54,8 +54,13 @@ def complete(item: pytest.Item, report: pytest.TestReport) -> None:
         # A machine that tests share is kept if one of them failed.
         for node in item.listchain():
             node.stash[FAILED] = True
-        report.sections += [(f"vm {name_of(vm)}", _describe(vm)) for vm in vms]
+        # First: what saves evidence might write into VBox.log, whose end is looked at.
+        told = [_describe(item, vm) for vm in vms]
         files = artifacts.save(item, vms)
+        for vm, (head, evidence) in zip(vms, told, strict=True):
+            screen = f"screenshot: {artifacts.screenshot(item, vm, files)}"
+            text = "\n".join([*head, screen, evidence])
+            report.sections.append((f"vm {name_of(vm)}", text))
         if files:
             report.sections.append(("vm files", "\n".join(files)))
     if TIMELINE in item.config.stash:
@@ -72,16 +77,18 @@ def name_of(vm: VM) -> str:
     return repr(vm).split("'")[1]
 
 
-def _describe(vm: VM) -> str:
-    parts = []
+def _describe(item: pytest.Item, vm: VM) -> tuple[list[str], str]:
+    """Return the last command and how long things took; and state, console and log."""
+    head = []
     try:
         last = vm.ssh.last_result
         if last is not None:
-            parts.append(f"last command: {last.describe()}")
-        parts.append(vm.evidence())
+            head.append(f"last command: {last.describe()}")
+        if TIMELINE in item.config.stash:
+            head.append(f"timings: {item.config.stash[TIMELINE].timings(vm)}")
+        return head, vm.evidence()
     except Exception as error:  # whatever is wrong, the test's own failure is what counts
-        parts.append(f"no more is known: {type(error).__name__}: {error}")
-    return "\n".join(parts)
+        return head, f"no more is known: {type(error).__name__}: {error}"
 
 
 class Summary:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["SHARED", "machines_of", "rewind"]
 
 #: The fixtures that give a machine to several tests.
-SHARED = ("vm_class", "vm_module", "vm_session")
+SHARED = tuple(markers.OWNERS)
 
 #: The machines that a test has had already.
 _USED = pytest.StashKey[set[str]]()
@@ -28,9 +28,14 @@ def machines_of(item: pytest.Item) -> list[VM]:
             made: list[VM] = node.stash[report.VMS]
             found += made
     given = getattr(item, "funcargs", {})
-    shared = {vm.id for name in SHARED if (vm := given.get(name)) is not None}
-    own = {vm.id for vm in item.stash[report.VMS]} if report.VMS in item.stash else set()
-    return [vm for vm in found if vm.id in own | shared]
+    mine = {vm.id for name in SHARED if (vm := given.get(name)) is not None}
+    mine |= {vm.id for vm in item.stash.get(report.VMS, [])}
+    for name, kind in markers.OWNERS.items():
+        # A fixture that failed itself gave none, and may have made one.
+        if name in getattr(item, "fixturenames", ()) and name not in given:
+            owner = item.getparent(kind)
+            mine |= {vm.id for vm in owner.stash.get(report.VMS, [])} if owner else set()
+    return [vm for vm in found if vm.id in mine]
 
 
 def rewind(item: pytest.Item) -> None:

@@ -7,10 +7,50 @@ from typing import Any
 
 import pytest
 
-__all__ = ["group", "name_groups"]
+__all__ = ["group", "name_groups", "note_refusal", "raise_refusal", "refuse"]
+
+#: What a worker's last words have if it refused to run.
+_REFUSED = "vboxkit_refused"
+_REFUSAL = pytest.StashKey[str]()
 
 #: The fixtures whose machine belongs to one worker.
 _SHARED = {"vm_class", "vm_module"}
+
+
+def refuse(config: pytest.Config, items: list[pytest.Item], error: pytest.UsageError) -> None:
+    """
+    Run no test, as something is wrong with what was given.
+
+    A worker must not raise, which xdist takes for an error of its own: the controller does.
+
+    Raises:
+        pytest.UsageError: What was given; in all other processes.
+    """
+    output: dict[str, Any] | None = getattr(config, "workeroutput", None)
+    if output is None:
+        raise error
+    output[_REFUSED] = str(error)
+    items.clear()
+
+
+def note_refusal(node: Any) -> None:
+    """Take note, in the controller, of what a worker has refused."""
+    words = getattr(node, "workeroutput", {}).get(_REFUSED)  # a worker that was killed has none
+    if words is not None:
+        config: pytest.Config = node.config
+        config.stash[_REFUSAL] = words
+
+
+def raise_refusal(config: pytest.Config) -> None:
+    """
+    Say, in the controller, what the workers have refused.
+
+    Raises:
+        pytest.UsageError: What it is; all of them have refused the same.
+    """
+    words = config.stash.get(_REFUSAL, None)
+    if words is not None:
+        raise pytest.UsageError(words)
 
 
 def group(config: pytest.Config, items: list[pytest.Item]) -> None:
