@@ -20,7 +20,16 @@ def test_example(path: Path, tmp_path: Path) -> None:
     """Each example ends well and prints something, with no warning but that of emulation."""
     command = [sys.executable, "-W", "ignore", str(path)]
     if path.name.startswith("test_"):
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(path)]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--vm-required",
+            str(path),
+        ]
     done = subprocess.run(
         command,
         capture_output=True,
