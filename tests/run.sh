@@ -18,6 +18,18 @@ digest() {
 # The Python environment: one per checkout and Python, made anew when pyproject.toml changes.
 mine=$cache/venv-$({ "$python" --version && pwd; } | digest)
 
+# Installs a Debian package, or says how.
+package() {
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        echo "$1 is missing: sudo apt-get install $1" >&2
+        exit 1
+    fi
+    apt-get install -y --no-install-recommends "$1" || {
+        apt-get update
+        apt-get install -y --no-install-recommends "$1"
+    }
+}
+
 environment() {
     local venv
     venv=$mine-$(digest <pyproject.toml)
@@ -27,14 +39,7 @@ environment() {
     fi
     # A Debian with python3 alone has no ensurepip.
     if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
-        if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-            echo "python3-venv is missing: sudo apt-get install python3-venv" >&2
-            exit 1
-        fi
-        apt-get install -y --no-install-recommends python3-venv || {
-            apt-get update
-            apt-get install -y --no-install-recommends python3-venv
-        }
+        package python3-venv
     fi
     echo "making the Python environment $venv"
     rm -rf "$mine"-*
@@ -119,6 +124,8 @@ releases() {
 
 host() {
     releases || return
+    # Its client is one of those that are led to guests.
+    command -v ssh >/dev/null || package openssh-client || return
     # The sandbox's own tests run once there is one.
     "$bin/python" -m pytest tests/unit tests/guest tests/net tests/ovf tests/meta --ignore=tests/meta/test_sandbox_run.py
 }

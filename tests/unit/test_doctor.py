@@ -280,7 +280,8 @@ def test_colours(tmp_path: Path) -> None:
     """Colours where they are wanted, and none with NO_COLOR; a list in a narrow terminal."""
 
     def run(**more: str) -> str:
-        env = {**os.environ, "VBOXKIT_HOME": str(tmp_path), "FORCE_COLOR": "1", **more}
+        env = {**os.environ, "VBOXKIT_HOME": str(tmp_path), "TERM": "xterm", "FORCE_COLOR": "1"}
+        env |= more
         words = [sys.executable, "-m", "vboxkit", "doctor"]
         done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
         assert done.returncode in {0, 1}

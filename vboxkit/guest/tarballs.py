@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shlex
 import stat
@@ -126,7 +127,7 @@ class Packer:
                 info.type = tarfile.DIRTYPE
                 folders.append(info)
                 # Until all is in it, it must be writable.
-                yield _head(info.replace(mode=entry.mode | 0o700, deep=False))
+                yield _head(_writable(info))
             elif entry.kind == "link":
                 info.type = tarfile.SYMTYPE
                 self.path = entry.path
@@ -139,7 +140,7 @@ class Packer:
         for info in reversed(folders[1:]):
             yield _head(info)
         # But the top is still to be moved to its place, which gives it its permissions.
-        yield _head(folders[0].replace(mode=folders[0].mode | 0o700, deep=False))
+        yield _head(_writable(folders[0]))
         script = "".join(_times(entries, top)).encode("utf-8", "surrogateescape")
         info = tarfile.TarInfo(MARKER)
         info.size = len(script)
@@ -172,6 +173,13 @@ def _times(entries: list[Entry], top: str) -> Iterator[str]:
         if entry.kind == "folder" and entry.name in having:
             path = f"{top}/{entry.name}" if entry.name else top
             yield f"{touch(entry.mtime)}{shlex.quote(path)} || exit 1\n"
+
+
+def _writable(folder: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Return the same folder, to be written into (`TarInfo.replace` is not in 3.11.2)."""
+    found = copy.copy(folder)
+    found.mode |= 0o700
+    return found
 
 
 def _head(info: tarfile.TarInfo) -> bytes:
