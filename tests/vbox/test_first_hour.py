@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,7 +26,6 @@ from vboxkit.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from vboxkit import Machine, VirtualBox
 
@@ -125,7 +126,10 @@ def test_a_home_of_somebody_else(tmp_path: Path) -> None:
     cache.mkdir()
     os.chown(cache, 65534, 65534)
     nobody = (sys.executable, "-c", _NOBODY)
+    # This checkout may be where only root may look, as in its home.
+    shutil.copytree(Path(vboxkit.__file__).parent, tmp_path / "lib" / "vboxkit")
     places = {"HOME": str(cache), "VBOXKIT_CACHE_DIR": str(cache)}
+    places["PYTHONPATH"] = str(tmp_path / "lib")
     with reachable(tmp_path):
         command(home, "ls", wrap=nobody, **places).check(3, str(home), "VBOXKIT_HOME")
         inside = home / "x"
