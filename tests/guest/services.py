@@ -156,3 +156,11 @@ def socket_count() -> int:
         with suppress(OSError):
             count += os.readlink(f"/proc/self/fd/{number}").startswith("socket:")  # noqa: PTH115
     return count
+
+
+def fill(sock: socket.socket, *, patience: float) -> None:
+    """Send until nothing more goes for so many seconds: whoever should take it has stopped."""
+    sock.settimeout(patience)
+    with suppress(TimeoutError):
+        while True:
+            sock.send(bytes(1 << 16))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from paramiko.common import MSG_GLOBAL_REQUEST
 
-from tests.guest.services import Service, both_ways, echo, tunnel_threads
+from tests.guest.services import Service, both_ways, echo, fill, tunnel_threads
 from vboxkit.core.waiting import wait_until
 from vboxkit.errors import GuestConnectionError
 from vboxkit.guest.relay import Relay, open_channel
@@ -164,10 +164,7 @@ def test_a_guest_that_falls_silent_holds_up_no_end(
             assert sock.recv(1) == b"x"
             guest.sockets[0].hears.clear()
             guest.sockets[0].trip("hang")
-            sock.settimeout(0.5)
-            with suppress(TimeoutError):
-                while True:
-                    sock.send(bytes(1 << 16))
+            fill(sock, patience=0.5)
             begin = time.monotonic()
             there.close()
             back.close()

@@ -110,10 +110,10 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Callab
 def test_a_bar_of_bytes(terminal: Callable[[int], Callable[[], str]], columns: int) -> None:
     """Percent, speed and time left in any width; bar and bytes where there is room."""
     shown = terminal(columns)
-    with bars.bar("/srv/a-file-with-a-name-that-is-rather-long.img") as tell:
+    with bars.bar("images/a-file-with-a-name-that-is-rather-long.img") as tell:
         assert tell is not None
         for done in (0, 30_000_000, 50_000_000):
-            tell(done, 100_000_000, "/srv/a-file-with-a-name-that-is-rather-long.img")
+            tell(done, 100_000_000, "images/a-file-with-a-name-that-is-rather-long.img")
             time_passes()
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\n", shown())
     lines = [line for line in re.split(r"[\r\n]+", text) if line.strip()]

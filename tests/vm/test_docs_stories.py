@@ -52,13 +52,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
     }
     yield mine
     for words in (["gc", "--kept"], ["images", "prune", "--all"]):
-        subprocess.run(
-            [sys.executable, "-m", "vboxkit", *words],
-            env=mine,
-            check=False,
-            capture_output=True,
-            timeout=100,
-        )
+        _vboxkit(mine, *words, check=False)
     for server, _ in processes.find(argument="--auto-shutdown", environment=isolation(home)):
         processes.kill(server)
 
@@ -67,30 +61,26 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 def clean(environment: dict[str, str]) -> Iterator[None]:
     """Leave no machine of a page behind: the next one may make its own of that name."""
     yield
-    for words in (
-        ["gc", "--kept"],
-        *(["destroy", it, "--yes"] for it in _names(environment, "other")),
-    ):
-        subprocess.run(
-            [sys.executable, "-m", "vboxkit", *words],
-            env=environment,
-            check=True,
-            capture_output=True,
-            timeout=100,
-        )
+    _vboxkit(environment, "gc", "--kept")
+    for name in _names(environment, "other"):
+        _vboxkit(environment, "destroy", name, "--yes")
     assert _names(environment, "fork", "other") == []
 
 
 def _names(environment: dict[str, str], *kinds: str) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "vboxkit", "ls", "--json"],
+    rows = json.loads(_vboxkit(environment, "ls", "--json"))
+    return [row["name"] for row in rows if row["kind"] in kinds]
+
+
+def _vboxkit(environment: dict[str, str], *words: str, check: bool = True) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "vboxkit", *words],
         env=environment,
-        check=True,
+        check=check,
         capture_output=True,
         text=True,
         timeout=100,
-    )
-    return [row["name"] for row in json.loads(done.stdout) if row["kind"] in kinds]
+    ).stdout
 
 
 @pytest.mark.slow

@@ -173,7 +173,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # paramiko loads invoke, 50 ms, for "Match exec" in an ssh_config, which no command reads.
         # It does without. In this process alone: others may need it, as fabric does.
         sys.modules.setdefault("invoke", None)  # type: ignore[arg-type]  # "not to be imported"
-        # Nothing of what is loaded is garbage: to look for it at each 700 objects takes 4 ms.
+        # Nothing of what is loaded is garbage: to look for it over and over takes 4 ms.
         gc.set_threshold(50_000)
     with notices.shown(), ending(lambda number: SystemExit(128 + number)):
         try:
